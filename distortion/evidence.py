@@ -1,0 +1,112 @@
+"""Everything that a report reads, computed once from a log and put into one order.
+
+Data sets stand easiest first, models smallest first, methods as they first appear, the control
+arm before the compressed ones, ratios ascending.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from distortion.corrections import Correction
+from distortion.designs import (
+    conditions,
+    datasets_by_difficulty,
+    measures,
+    methods,
+    models_by_complexity,
+    slopes,
+)
+from distortion.findings import findings
+from distortion.labels import with_class_labels
+from distortion.log import RecallLog
+from distortion.schema import ARMS, CONTROL, DENSE, NO_METHOD
+from distortion.scope import Scope, scope
+
+PLACES: Final = ("study", "dataset", "model", "recipe", "intervention", "method", "arm")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The frames of one report, all of one split.
+
+    Attributes
+    ----------
+    findings : `distortion.findings`, with `class_label`
+    slopes : `distortion.slopes`, every arm
+    conditions : `distortion.conditions`, every arm
+    measures : `distortion.measures`, with `class_label`: dense cells, control, the reported arm
+    """
+
+    log: RecallLog
+    scope: Scope
+    findings: pl.DataFrame
+    slopes: pl.DataFrame
+    conditions: pl.DataFrame
+    measures: pl.DataFrame
+
+    def family(self, *names: str) -> pl.DataFrame:
+        """The findings of these families."""
+        return self.findings.filter(pl.col("family").is_in(names))
+
+
+def gather(
+    log: RecallLog,
+    *,
+    arm: str | None,
+    split: str,
+    level: float,
+    correction: Correction,
+    equal_variances: bool,
+    reference_models: Mapping[str, str] | None,
+) -> Evidence:
+    """Compute what the report reads; parameters as for `distortion.findings`."""
+    found = findings(
+        log,
+        arm=arm,
+        split=split,
+        level=level,
+        correction=correction,
+        equal_variances=equal_variances,
+        reference_models=reference_models,
+    )
+    tested = found.filter(pl.col("family") == "cell")["arm"][0]
+    order = {
+        "dataset": datasets_by_difficulty(log),
+        "model": models_by_complexity(log),
+        "method": [NO_METHOD, *methods(log)],
+        "arm": list(ARMS),
+    }
+    on_split = pl.col("split") == split
+    cells = in_order(slopes(log).filter(on_split), order)
+    rows = measures(log).filter(on_split, pl.col("arm").is_in([DENSE, CONTROL, tested]))
+    facts = scope(
+        log,
+        cells,
+        arm=tested,
+        split=split,
+        level=level,
+        correction=correction,
+        equal_variances=equal_variances,
+    )
+    return Evidence(
+        log,
+        facts,
+        in_order(with_class_labels(found), order),
+        cells,
+        in_order(conditions(log).filter(on_split), order),
+        in_order(with_class_labels(rows), order),
+    )
+
+
+def in_order(frame: pl.DataFrame, order: Mapping[str, list[str]]) -> pl.DataFrame:
+    """Sort by context, method, arm and ratio; rows that agree in these keep their order."""
+    ranked = [
+        pl.col(c).replace_strict(order[c], range(len(order[c])), default=None)
+        if c in order
+        else pl.col(c)
+        for c in PLACES
+    ]
+    return frame.sort(*ranked, "ratio", maintain_order=True, nulls_last=True)

@@ -1,0 +1,1 @@
+"""Estimators: arrays or frames in, tidy estimates out."""

@@ -1,0 +1,237 @@
+"""Reading and writing logs: Parquet shards with their provenance, CSV, frames in memory.
+
+A study is a folder of shards, one network each: `<run id>.parquet` with `<run id>.json` (the
+provenance) beside it. The JSON is written first and the Parquet last, each under a temporary
+name that is renamed when complete, so a Parquet file under its final name is a finished network.
+"""
+
+import glob
+import hashlib
+import io
+import json
+import os
+import re
+import unicodedata
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import polars as pl
+from polars.exceptions import PolarsError
+
+from distortion.columns import conform
+from distortion.errors import LogError, LogWarning
+from distortion.rules import check_cells, check_rows, number_cells, weaknesses
+from distortion.schema import BY_NAME, CELL, NETWORK
+
+Source: TypeAlias = "str | os.PathLike[str] | pl.DataFrame | pl.LazyFrame | RecallLog | Any"
+SUFFIXES = (".parquet", ".csv")
+FAILED = pl.Schema({c: BY_NAME[c].dtype for c in CELL} | {"reason": pl.String()})
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RecallLog:
+    """A validated log.
+
+    Attributes
+    ----------
+    table : one row per cell and class: `cell` (a number within this log), then the columns of
+        `distortion.schema.COLUMNS` that are present, then further run-level columns
+    cells : one row per cell: `cell`, its CELL columns, `n_classes`, pooled `n` and `correct`,
+        `parent` (the cell of its dense network)
+    failed : cells that the runner recorded as failed, with the reason; they have no rows
+    provenance : the JSON files found beside the shards
+    notes : what weakens conclusions from this log (copied seeds, accuracy 0)
+    source : where it was read from
+    """
+
+    table: pl.DataFrame
+    cells: pl.DataFrame
+    failed: pl.DataFrame
+    provenance: tuple[dict[str, Any], ...]
+    notes: tuple[str, ...]
+    source: str
+
+    def __repr__(self) -> str:
+        networks = self.cells.select(NETWORK).n_unique()
+        return (
+            f"RecallLog({self.source}: {self.table.height} rows, {self.cells.height} cells, "
+            f"{networks} networks, {self.failed.height} failed cells)"
+        )
+
+
+def read_log(source: Source) -> RecallLog:
+    """Read and validate a log.
+
+    Parameters
+    ----------
+    source : a folder of shards, a .parquet or .csv file, a glob pattern, a polars or pandas
+        frame with the columns of `distortion.schema.COLUMNS`, or a RecallLog (returned as is)
+
+    Raises
+    ------
+    LogError
+        If nothing can be read, or the table breaks a rule of the log; the message names the
+        rows, the rule and the next step.
+
+    Warns
+    -----
+    LogWarning
+        For copied seeds and for cells of accuracy 0.
+    """
+    if isinstance(source, RecallLog):
+        return source
+    if isinstance(source, str | os.PathLike):
+        return _from_files(os.fspath(source))
+    return _validated(_to_polars(source), (), "a frame in memory")
+
+
+def write_shard(
+    table: pl.DataFrame, provenance: Mapping[str, object], folder: Path, run_id: str
+) -> Path:
+    """Write one network's rows and their provenance; either both files are there or neither counts.
+
+    Returns the path of the Parquet file. The same run id is replaced, not duplicated.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(provenance, indent=1, sort_keys=True, default=str)
+    _replace(folder / f"{run_id}.json", text.encode())
+    buffer = io.BytesIO()
+    table.write_parquet(buffer, compression="zstd")
+    return _replace(folder / f"{run_id}.parquet", buffer.getvalue())
+
+
+def is_complete(folder: Path, run_id: str) -> bool:
+    """Whether the shard of this run exists under its final name, with its provenance."""
+    return all((folder / f"{run_id}{suffix}").exists() for suffix in (".parquet", ".json"))
+
+
+def read_provenance(folder: Path) -> list[dict[str, Any]]:
+    """Every provenance record below `folder`, ordered by path.
+
+    Raises LogError if a file is not JSON.
+    """
+    records = []
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise LogError(
+                f"The provenance file {path} cannot be read ({error}). Delete it together with "
+                "its Parquet file and run the study again."
+            ) from None
+        if isinstance(record, dict):
+            records.append(record)
+    return records
+
+
+def safe_name(text: str) -> str:
+    """A name for a file or folder that shows `text` and cannot leave its folder.
+
+    Letters, digits, `.`, `-` and `_` stay; where anything else was replaced, a short hash keeps
+    different texts apart.
+    """
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip(".-")[:80]
+    if plain == text and plain:
+        return plain
+    return f"{plain or 'unnamed'}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def _from_files(name: str) -> RecallLog:
+    path = Path(name)
+    if path.is_dir():
+        files = sorted(path.rglob("*.parquet")) or sorted(path.rglob("*.csv"))
+        empty = f"The folder {name} holds no .parquet or .csv file."
+    elif path.is_file():
+        files, empty = [path], ""
+    else:
+        files = sorted(Path(p) for p in glob.glob(name, recursive=True))
+        empty = f"There is no file or folder {name}."
+    if not files:
+        raise LogError(
+            f"{empty} Give the folder of a study, a Parquet or CSV file, or a glob pattern; "
+            "`distortion example` writes a log to try."
+        )
+    tables = [_read_file(file) for file in files]
+    tables = [table for table in tables if table.height] or tables[:1]
+    # Shards may differ in optional columns, and an all-null column has no type of its own.
+    table = pl.concat(tables, how="diagonal_relaxed") if len(tables) > 1 else tables[0]
+    records = read_provenance(path) if path.is_dir() else []
+    return _validated(table, records, name)
+
+
+def _read_file(path: Path) -> pl.DataFrame:
+    if path.suffix not in SUFFIXES:
+        raise LogError(
+            f"{path} is neither Parquet nor CSV by its name. Logs have the suffix .parquet or .csv."
+        )
+    try:
+        if path.suffix == ".csv":
+            return pl.read_csv(path, infer_schema_length=None)
+        return pl.read_parquet(path, glob=False)
+    except (PolarsError, OSError) as error:
+        if isinstance(error, pl.exceptions.NoDataError):
+            return pl.DataFrame()
+        raise LogError(
+            f"{path} cannot be read; it may be truncated or of another format "
+            f"({str(error).splitlines()[0]}). Delete it and run the study again: finished "
+            "networks are kept, only this one is computed anew."
+        ) from None
+
+
+def _to_polars(frame: Any) -> pl.DataFrame:
+    if isinstance(frame, pl.LazyFrame):
+        return frame.collect()
+    if isinstance(frame, pl.DataFrame):
+        return frame
+    if type(frame).__module__.partition(".")[0] == "pandas":
+        # Column by column, because polars' own conversion needs pyarrow.
+        return pl.DataFrame({str(c): _from_pandas(frame[c]) for c in frame.columns})
+    raise LogError(
+        f"A log cannot be read from {type(frame).__name__}: give a path, a polars or a pandas "
+        "frame."
+    )
+
+
+def _from_pandas(column: Any) -> pl.Series:
+    if column.dtype.kind in "iufb" and not column.isna().any():
+        return pl.Series(column.to_numpy())
+    values = [None if missing else value for value, missing in zip(column, column.isna())]  # noqa: B905
+    return pl.Series(values, strict=False)
+
+
+def _validated(table: pl.DataFrame, provenance: Sequence[dict[str, Any]], source: str) -> RecallLog:
+    failed = _failed_cells(provenance)
+    if table.height == 0 and failed.height:
+        reasons = ", ".join(failed["reason"].unique().sort().head(3))
+        raise LogError(
+            f"Every network of {source} failed ({reasons}): there is nothing to analyse. "
+            "Change the recipe and run the study again."
+        )
+    table = conform(table)
+    check_rows(table)
+    rows, cells = number_cells(table.drop("cell", strict=False))
+    check_cells(rows, cells)
+    notes = tuple(weaknesses(rows, cells))
+    for note in notes:
+        warnings.warn(note, LogWarning, stacklevel=4)
+    return RecallLog(rows, cells.drop("signature"), failed, tuple(provenance), notes, source)
+
+
+def _failed_cells(provenance: Sequence[dict[str, Any]]) -> pl.DataFrame:
+    cells = [cell for record in provenance for cell in record.get("failed", [])]
+    rows = [{c: cell.get(c) for c in FAILED} for cell in cells]
+    return pl.DataFrame(rows, schema=FAILED, strict=False)
+
+
+def _replace(path: Path, content: bytes) -> Path:
+    """Write under a name of this process, reach the disk, then take the final name."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with part.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return part.replace(path)
