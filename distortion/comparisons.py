@@ -70,7 +70,7 @@ def _against_control(samples: pl.DataFrame, hypothesis: Hypothesis) -> pl.DataFr
     control = samples.filter(pl.col("arm") == CONTROL).drop(
         "method", "ratio", "arm", "intervention"
     )
-    treated = samples.filter(pl.col("arm") != CONTROL)
+    treated = samples.filter(pl.col("arm") != CONTROL).join(control, on=context, how="semi")
     pairs = treated.select(CONDITION).unique(maintain_order=True)
     b = pairs.join(control, on=context, how="inner")
     tested = _paired(treated, b, list(CONDITION), hypothesis)

@@ -28,6 +28,7 @@ from distortion.schema import BY_NAME, CELL, NETWORK
 
 Source: TypeAlias = "str | os.PathLike[str] | pl.DataFrame | pl.LazyFrame | RecallLog | Any"
 SUFFIXES = (".parquet", ".csv")
+PROVENANCE = "distortion:provenance"
 FAILED = pl.Schema({c: BY_NAME[c].dtype for c in CELL} | {"reason": pl.String()})
 
 
@@ -86,6 +87,21 @@ def read_log(source: Source) -> RecallLog:
     if isinstance(source, str | os.PathLike):
         return _from_files(os.fspath(source))
     return _validated(_to_polars(source), (), "a frame in memory")
+
+
+def write_log(log: Source, path: str | os.PathLike[str]) -> Path:
+    """Write a log as one Parquet file that carries its provenance in the file's metadata.
+
+    Raises LogError if `path` does not end in .parquet, or the log breaks a rule.
+    """
+    log, path = read_log(log), Path(path)
+    if path.suffix != ".parquet":
+        raise LogError(f"{path} does not end in .parquet: a log is packed into Parquet only.")
+    buffer = io.BytesIO()
+    metadata = {PROVENANCE: json.dumps(log.provenance, sort_keys=True, default=str)}
+    log.table.drop("cell").write_parquet(buffer, compression="zstd", metadata=metadata)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return _replace(path, buffer.getvalue())
 
 
 def write_shard(
@@ -159,7 +175,7 @@ def _from_files(name: str) -> RecallLog:
     tables = [table for table in tables if table.height] or tables[:1]
     # Shards may differ in optional columns, and an all-null column has no type of its own.
     table = pl.concat(tables, how="diagonal_relaxed") if len(tables) > 1 else tables[0]
-    records = read_provenance(path) if path.is_dir() else []
+    records = read_provenance(path) if path.is_dir() else _packed_provenance(files)
     return _validated(table, records, name)
 
 
@@ -180,6 +196,12 @@ def _read_file(path: Path) -> pl.DataFrame:
             f"({str(error).splitlines()[0]}). Delete it and run the study again: finished "
             "networks are kept, only this one is computed anew."
         ) from None
+
+
+def _packed_provenance(files: Sequence[Path]) -> list[dict[str, Any]]:
+    """What `write_log` put into the metadata of Parquet files."""
+    metadata = [pl.read_parquet_metadata(f) for f in files if f.suffix == ".parquet"]
+    return [record for m in metadata for record in json.loads(m.get(PROVENANCE, "[]"))]
 
 
 def _to_polars(frame: Any) -> pl.DataFrame:

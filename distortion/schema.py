@@ -46,7 +46,7 @@ COLUMNS = (
     Column("intervention", pl.String(), "pruning, quantization, distillation …", default="pruning"),
     Column("method", pl.String(), "none for dense and control; magnitude …", needed=True),
     Column("ratio", pl.Float64(), "ratio asked for: before / after, at least 1", needed=True),
-    Column("arm", pl.String(), "dense, control, pruned or finetuned"),
+    Column("arm", pl.String(), "dense, control, pruned, finetuned; derived if absent"),
     Column("class_id", pl.Int64(), "class of the test images", needed=True),
     Column("class_name", pl.String(), "its name"),
     Column("split", pl.String(), "which images were counted", default="test"),

@@ -111,7 +111,7 @@ def scope(
         most=_whole(per_kind.max()),
         cells=cells.height,
         failed=failed.height,
-        missing=missing_cells(cells)["missing"].sum(),
+        missing=_whole(missing_cells(cells)["missing"].sum()),
         undefined=used["alpha"].null_count(),
         dead=cells.filter(pl.col("correct") == 0).height,
         ratio_error=_ratio_error(tested),
@@ -138,7 +138,7 @@ def missing_cells(cells: pl.DataFrame) -> pl.DataFrame:
 def _dataset(log: RecallLog, name: str, split: str) -> Dataset:
     rows = log.table.filter(pl.col("dataset") == name, pl.col("split") == split)
     rows = rows.filter(pl.col("cell") == pl.col("cell").first())
-    return Dataset(name, rows.height, rows["n"].sum(), rows["n"].n_unique() == 1)
+    return Dataset(name, rows.height, _whole(rows["n"].sum()), rows["n"].n_unique() == 1)
 
 
 def _ratio_error(slopes: pl.DataFrame) -> float | None:
@@ -150,10 +150,8 @@ def _ratio_error(slopes: pl.DataFrame) -> float | None:
 
 
 def _accuracy_lost(slopes: pl.DataFrame) -> float:
-    lost = slopes.group_by(CONDITION).agg(
-        (pl.col("accuracy_dense") - pl.col("accuracy")).mean().alias("lost")
-    )["lost"]
-    return float(lost.max())  # type: ignore[arg-type]
+    lost = (pl.col("accuracy_dense") - pl.col("accuracy")).mean().alias("lost")
+    return float(slopes.group_by(CONDITION).agg(lost).select(pl.col("lost").max()).item())
 
 
 def _whole(value: object) -> int:

@@ -28,7 +28,8 @@ def planted_log(
     Methods in `shuffled` lose the pattern of the dense network and spread three times as wide.
     """
     rng = np.random.default_rng(1)
-    wanted = dict(zip(ratios, slopes or np.linspace(0.9, 1.9, len(ratios)), strict=True))
+    steps = np.linspace(0.9, 1.9, len(ratios)) if slopes is None else slopes
+    wanted = dict(zip(ratios, steps, strict=True))
     size = len(class_names) if class_names is not None else n_classes
     n = np.broadcast_to(support, size)
     frames = []

@@ -17,7 +17,10 @@ LAYERS = [
     {"hypotheses"},
     {"comparisons", "corrections", "fits"},
     {"findings"},
-    {"labels", "scope", "evidence", "tables", "prose", "figures"},
+    {"labels"},
+    {"scope", "evidence", "tables", "prose", "figures"},
+    {"contents"},
+    {"pages"},
     {"report"},
     {"cli"},
 ]

@@ -189,6 +189,18 @@ def test_a_shard_counts_only_when_complete(tmp_path: Path) -> None:
     assert not is_complete(tmp_path, "run")
 
 
+def test_a_packed_log_carries_its_provenance(tmp_path: Path) -> None:
+    lost = {"dataset": "toy", "model": "net", "seed": 0, "method": "m", "reason": "diverged"}
+    write_shard(worked_example(), {"failed": [lost], "device": "cpu"}, tmp_path / "s", "run")
+    path = ds.write_log(tmp_path / "s", tmp_path / "one.parquet")
+    one, other = ds.read_log(path), ds.read_log(tmp_path / "s")
+    assert one.provenance == other.provenance
+    assert one.table.equals(other.table)
+    assert one.failed.equals(other.failed)
+    with pytest.raises(LogError, match="does not end in"):
+        ds.write_log(path, tmp_path / "one.csv")
+
+
 def test_unreadable_provenance_is_named(tmp_path: Path) -> None:
     write_shard(worked_example(), {}, tmp_path, "run")
     (tmp_path / "run.json").write_text('{"failed": [')

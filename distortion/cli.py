@@ -1,0 +1,263 @@
+"""The command `distortion`: check, measure, test and report a log.
+
+Paths written go to stdout, one per line; notes and progress to stderr. Exit codes: 0 fine, 1 data
+or fit error in one paragraph, 2 usage.
+"""
+
+import traceback
+import warnings
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import click
+import polars as pl
+from rich.console import Console
+
+from distortion.contents import Text, found
+from distortion.corrections import Correction
+from distortion.designs import conditions, measures, pairs, slopes
+from distortion.errors import DistortionError, DistortionWarning, ReportError
+from distortion.evidence import gather
+from distortion.log import SUFFIXES, RecallLog, read_log, write_log
+from distortion.report import findings_json, report
+from distortion.schema import COLUMNS, KEY
+from distortion.tables.facts import network_table
+from distortion.tables.render import markdown_table
+from distortion.tables.table import Table
+
+SETTINGS: Final = {"help_option_names": ["-h", "--help"], "show_default": True}
+TABLES: Final[dict[str, Callable[[RecallLog], pl.DataFrame]]] = {
+    "slopes": slopes,
+    "conditions": conditions,
+    "measures": measures,
+    "pairs": pairs,
+}
+EXAMPLE: Final = "example.parquet"
+
+
+def _layout() -> str:
+    """The columns of the log, for the help text."""
+    width = max(len(column.name) for column in COLUMNS)
+    lines = []
+    for column in COLUMNS:
+        default = "optional" if column.default is None else f"default {column.default!r}"
+        need = "needed" if column.needed else default
+        lines.append(f"  {column.name:<{width}}  {need:<18}  {column.meaning}")
+    key = ", ".join(KEY)
+    return "\b\nOne row per cell and class:\n" + "\n".join(lines) + f"\n\nA row is named by {key}."
+
+
+def command(name: str, **settings: Any) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a command of a function: errors and warnings in a paragraph each, `--debug` for more."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        @main.command(name, **settings)
+        @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+        @wraps(function)
+        def wrapped(debug: bool, **arguments: Any) -> None:
+            try:
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter("always", DistortionWarning)
+                    function(**arguments)
+            except DistortionError as error:
+                if debug:
+                    traceback.print_exc()
+                raise click.ClickException(" ".join(str(error).split())) from None
+            finally:
+                for warning in caught:
+                    click.echo(f"Note: {warning.message}", err=True)
+
+        return wrapped
+
+    return decorate
+
+
+log_argument = click.argument("log", metavar="LOG")
+force_option = click.option("--force", is_flag=True, help="Overwrite what is there.")
+
+
+def test_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The options of every command that tests hypotheses."""
+    options = [
+        click.option("--arm", help="Compressed arm to test. [default: finetuned, else pruned]"),
+        click.option("--split", default="test", help="Images counted."),
+        click.option(
+            "--level",
+            type=click.FloatRange(0.5, 1, min_open=True, max_open=True),
+            default=0.95,
+            help="Family-wise confidence.",
+        ),
+        click.option(
+            "--correction",
+            type=click.Choice(get_args(Correction)),
+            default="bonferroni",
+            help="For many tests, within a column of a table.",
+        ),
+        click.option(
+            "--equal-variances",
+            is_flag=True,
+            help="Student's pooled variance in independent t-tests instead of Welch's.",
+        ),
+        click.option(
+            "--reference-model",
+            "reference_models",
+            multiple=True,
+            metavar="DATASET=MODEL",
+            callback=_reference_models,
+            help="Model that represents a data set when data sets are compared. Repeatable.",
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def _reference_models(
+    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str] | None:
+    split = [value.partition("=") for value in values]
+    if wrong := [name for name, sign, model in split if not (name and sign and model)]:
+        raise click.BadParameter(f"write DATASET=MODEL, not {wrong[0]!r}")
+    return {name: model for name, _, model in split} or None
+
+
+@click.group(context_settings=SETTINGS)
+@click.version_option(package_name="distortion")
+def main() -> None:
+    """Does compressing a network make its weak classes weaker?
+
+    LOG is a folder of shards, a .parquet or .csv file, or a glob pattern in quotes.
+    """
+
+
+@command("check", epilog=_layout())
+@log_argument
+def check(log: str) -> None:
+    """Validate LOG and say what is in it."""
+    read = read_log(log)
+    click.echo(repr(read))
+    click.echo(markdown_table(network_table(measures(read))))
+    for row in read.failed.iter_rows(named=True):
+        click.echo(f"Failed: {', '.join(f'{k}={v!r}' for k, v in row.items())}")
+
+
+@command("measure")
+@log_argument
+@click.option(
+    "--table",
+    type=click.Choice(list(TABLES)),
+    default="slopes",
+    help="slopes: per cell; conditions: over networks; measures: per class; pairs: for models.",
+)
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write, .csv or .parquet. [default: CSV on stdout]",
+)
+@force_option
+def measure(log: str, table: str, out: Path | None, force: bool) -> None:
+    """Derive recalls, balances and slopes from the counts of LOG."""
+    _deliver(TABLES[table](read_log(log)), out, force)
+
+
+@command("findings")
+@log_argument
+@test_options
+@click.option(
+    "--format",
+    "layout",
+    type=click.Choice(["text", "csv", "json"]),
+    default="text",
+    help="text: the answer in short; csv, json: every test.",
+)
+def show_findings(log: str, layout: str, **options: Any) -> None:
+    """Test every question of the catalogue on LOG."""
+    evidence = gather(read_log(log), **options)
+    if layout == "csv":
+        click.echo(evidence.findings.drop("class_label").write_csv(), nl=False)
+    elif layout == "json":
+        click.echo(findings_json(evidence, options), nl=False)
+    else:
+        for block in found(evidence):
+            if isinstance(block, Text):
+                click.echo(f"{block.text}\n")
+            elif isinstance(block, Table):
+                click.echo(markdown_table(block))
+
+
+@command("report")
+@log_argument
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("reports/report"),
+    help="Folder to create.",
+)
+@test_options
+@force_option
+def write_report(log: str, out: Path, force: bool, **options: Any) -> None:
+    """Write a report on LOG: a page, Markdown, tables, figures, findings."""
+    console = Console(stderr=True)
+    with console.status(f"Analysing {log} and drawing the report …"):
+        paths = report(log, out, force=force, **options)
+    for path in paths:
+        click.echo(path)
+
+
+@command("pack")
+@log_argument
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="File to write, .parquet.",
+)
+@force_option
+def pack(log: str, out: Path, force: bool) -> None:
+    """Pack LOG, provenance included, into one Parquet file to keep or to send."""
+    _refuse_existing(out, force)
+    click.echo(write_log(log, out))
+
+
+@command("example")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path(EXAMPLE),
+    help="File to write, .parquet.",
+)
+@force_option
+def example(out: Path, force: bool) -> None:
+    """Write a small real log to try: two networks on handwritten digits, pruned four ways."""
+    package = Path(__file__).parent
+    # Inside the package once installed; beside it in a checkout.
+    places = (package / EXAMPLE, package.parent / "data" / EXAMPLE)
+    _refuse_existing(out, force)
+    click.echo(write_log(next(place for place in places if place.exists()), out))
+
+
+def _deliver(table: pl.DataFrame, out: Path | None, force: bool) -> None:
+    """Write a table to stdout, or to a file whose path is printed."""
+    if out is None:
+        click.echo(table.write_csv(), nl=False)
+        return
+    _refuse_existing(out, force)
+    if out.suffix not in SUFFIXES:
+        raise ReportError(f"{out} has no suffix that says how to write it: .csv or .parquet.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".csv":
+        table.write_csv(out)
+    else:
+        table.write_parquet(out)
+    click.echo(out)
+
+
+def _refuse_existing(out: Path, force: bool) -> None:
+    if out.exists() and not force:
+        raise ReportError(f"{out} exists. Name another file, or overwrite it with `--force`.")

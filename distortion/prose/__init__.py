@@ -1,0 +1,1 @@
+"""Sentences of the report, generated from facts and findings; none of them reads the log."""

@@ -1,0 +1,62 @@
+"""What was computed, in short: definitions and tests as this report used them."""
+
+from typing import Final
+
+from distortion.scope import Scope
+from distortion.tables import numbers
+from distortion.tables.results import CORRECTED
+
+DEFINITIONS: Final = (
+    ("Recall R, accuracy A", "share of the test images of a class, or of all, that are recognised"),
+    (
+        "Normalized recall balance B̄",
+        "(R − A) / A: how far a class lies from the accuracy, relative to it",
+    ),
+    ("Slope α", "Σ B̄ B̄ₜ / Σ B̄², over classes; B̄ before and B̄ₜ after, at ratio t; 1: unchanged"),
+    (
+        "Spread κ",
+        "√(Σ B̄ₜ² / Σ B̄²); above 1: recalls lie farther apart than before, in whatever order",
+    ),
+    ("Association ρ", "Σ B̄ B̄ₜ / √(Σ B̄² Σ B̄ₜ²); 1: the same classes lead and trail; α = ρ κ"),
+    ("Ratio t", "parameters before / after, whole network"),
+    (
+        "Pooled slope α̂, r²",
+        "one line through the origin for the classes of all networks; r² uncentred",
+    ),
+)
+READING: Final = (
+    (
+        "α above 1, intensifies",
+        "classes recognised worse than average fall further behind and better ones get further "
+        "ahead, relative to accuracy.",
+    ),
+    ("α below 1, κ below 1, evens out", "the gaps between classes shrink."),
+    (
+        "α below 1, κ above 1, reorders and widens",
+        "gaps grow, but between other classes than before; this is not an evening out.",
+    ),
+    (
+        "undecided",
+        "the data are compatible with α = 1, no change; that is no evidence that nothing changed.",
+    ),
+)
+
+
+def tests_in_words(scope: Scope, intervals: list[float]) -> list[str]:
+    """How hypotheses were tested; `intervals` are the levels of the slopes' intervals."""
+    independent = "Student's with pooled variance" if scope.equal_variances else "Welch's"
+    levels = " or ".join(numbers.confidence(level) for level in sorted(set(intervals)))
+    return [
+        "The unit of replication is the network: one value of α per network and condition.",
+        f"Intervals of α are t-based at {levels}, so that all intervals of one column hold "
+        f"together with {numbers.confidence(scope.level)} confidence (Bonferroni). They show the "
+        "variation between networks (seeds).",
+        "Comparisons within a network (ratio, method, control) use paired t-tests, comparisons "
+        f"between networks (model, data set) {independent} t-tests. Throughout, "
+        f"{CORRECTED[scope.correction]}.",
+        f"A verdict needs a corrected p below {numbers.significant(1 - scope.level)}; the mark "
+        "comes from the interval alone.",
+        "Source of α and of the families of tests: Good et al. (2022), Recall Distortion in Neural "
+        "Network Pruning and the Undecayed Pruning Algorithm, NeurIPS; arXiv 2206.02976. κ, ρ, the "
+        "control arm and the tests of classes are additions.",
+    ]

@@ -1,0 +1,1 @@
+"""Tables of the report: what they hold, how numbers are rounded, four formats."""

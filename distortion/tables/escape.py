@@ -1,0 +1,86 @@
+"""Text made safe for one format. Each function takes text as people read it."""
+
+import html
+import re
+from typing import Final
+
+from distortion.labels import clean
+
+LIMIT: Final = 2000
+
+
+def to_html(text: str) -> str:
+    """Escaped for element content and quoted attributes."""
+    return html.escape(clean(text, LIMIT) if text else "")
+
+
+def to_markdown(text: str) -> str:
+    """Escaped for a table cell or the inside of a paragraph, in CommonMark and GitHub's dialect.
+
+    Only what would be read as markup is escaped, so that `1.06 [1.02, 1.10]` and `<0.001` stay
+    legible in the source.
+    """
+    if not text:
+        return ""
+    one_line = re.sub(r"([\\`*_|$~])", r"\\\1", clean(text, LIMIT))
+    one_line = re.sub(r"\](?=[(\[:])", r"\\]", one_line)
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", re.sub(r"&(?=#|\w+;)", "&amp;", one_line))
+
+
+def to_markdown_line(text: str) -> str:
+    """As `to_markdown`, for text that begins a line: no heading, quote or list arises from it."""
+    return re.sub(r"^(?=[#>+=-])|(?<=^\d)(?=[.)])", r"\\", to_markdown(text))
+
+
+SPECIAL: Final = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "`": r"\textasciigrave{}",
+    "'": r"\textquotesingle{}",
+    "−": r"$-$",
+    "–": r"--",
+    "·": r"$\cdot$",
+    "×": r"$\times$",
+    "≥": r"$\geq$",
+    "→": r"$\rightarrow$",
+    "…": r"\ldots{}",
+    "±": r"$\pm$",
+    "²": r"$^2$",
+    "α": r"$\alpha$",
+    "κ": r"$\kappa$",
+    "ρ": r"$\rho$",
+    "“": "``",
+    "”": "''",
+    "’": "'",
+}
+COMBINED: Final = {"α̂": r"$\hat\alpha$", "Ā": r"$\bar A$", "B̄": r"$\bar B$", "κ̂": r"$\hat\kappa$"}
+
+
+def to_latex(text: str) -> str:
+    """Escaped for running text in pdfLaTeX with T1 fonts.
+
+    Letters outside Latin and the signs above become `[U+1F600]`: pdfLaTeX would stop at them.
+    """
+    if not text:
+        return ""
+    parts = re.split(f"({'|'.join(COMBINED)})", clean(text, LIMIT))
+    return "".join(COMBINED.get(part) or "".join(map(_latex_letter, part)) for part in parts)
+
+
+def _latex_letter(letter: str) -> str:
+    if letter in SPECIAL:
+        return SPECIAL[letter]
+    supported = letter.isascii() or (letter.isalpha() and ord(letter) < 0x180)
+    return letter if supported else f"[U+{ord(letter):04X}]"

@@ -1,0 +1,232 @@
+"""The tables of slopes and of their comparisons, from findings and conditions."""
+
+from collections.abc import Callable
+from typing import Final
+
+import polars as pl
+
+from distortion.designs import CONDITION
+from distortion.hypotheses import CATALOGUE, Hypothesis
+from distortion.labels import CONTEXT, counted, setting
+from distortion.schema import CONTROL
+from distortion.tables import numbers
+from distortion.tables.table import Column, Row, Table, Tone, identity, number, share, text
+
+TONES: Final[dict[str, Tone]] = {
+    "intensifies": "up",
+    "loses": "up",
+    "larger slope": "up",
+    "evens out": "down",
+    "gains": "down",
+    "smaller slope": "down",
+    "reorders and widens": "mixed",
+}
+MARKS: Final = {"intensifies": ">", "evens out": "<", "reorders and widens": "<", "undecided": "?"}
+SIDES: Final = {
+    "two-sided": "Two-sided",
+    "greater": "One-sided (larger is expected)",
+    "less": "One-sided (smaller is expected)",
+}
+CORRECTED: Final = {
+    "bonferroni": "p-values multiplied by the number of tests of their column (Bonferroni)",
+    "holm": "p-values corrected within their column (Holm)",
+    "benjamini-hochberg": "p-values corrected within their column (Benjamini and Hochberg)",
+    "none": "p-values not corrected",
+}
+VARIATION: Final = "Intervals show the variation between networks (seeds)."
+
+
+def glance_table(cells: pl.DataFrame) -> Table:
+    """One row per context and method, one column per ratio: mean α and its mark."""
+    ratios = cells["ratio"].unique().sort().to_list()
+    keys = [*CONTEXT, "method"]
+    names = {t: f"ratio_{numbers.ratio(t)}" for t in ratios}
+    wide = cells.select(keys).unique(maintain_order=True)
+    for t in ratios:
+        at = cells.filter(pl.col("ratio") == t).select(
+            *keys,
+            pl.col("estimate").alias(names[t]),
+            pl.col("mark").alias(f"{names[t]}_mark"),
+            pl.col("verdict").alias(f"{names[t]}_verdict"),
+        )
+        wide = wide.join(at, on=keys, how="left", maintain_order="left", nulls_equal=True)
+    columns = [
+        Column(f"t = {numbers.ratio(t)}", _glance(names[t]), tone=_glance_tone(names[t]))
+        for t in ratios
+    ]
+    return Table(
+        "at-a-glance",
+        "Mean slope α by ratio t, with its mark",
+        wide,
+        (*identity(wide, CONTEXT), text("method", names=True), *columns),
+        (
+            "> the whole interval of α lies above 1, < below 1, ? it contains 1; no mark: no test. "
+            "↔ the spread grew all the same: other classes lose than before.",
+        ),
+    )
+
+
+def _glance(name: str) -> Callable[[Row], str]:
+    def show(row: Row) -> str:
+        mark = row[f"{name}_mark"] or ""
+        turned = " ↔" if row[f"{name}_verdict"] == "reorders and widens" else ""
+        return f"{numbers.fixed(row[name])} {mark}{turned}".rstrip()
+
+    return show
+
+
+def _glance_tone(name: str) -> Callable[[Row], Tone]:
+    return lambda row: TONES.get(row[f"{name}_verdict"] or "", "")
+
+
+def slope_table(found: pl.DataFrame, conditions: pl.DataFrame, name: str, caption: str) -> Table:
+    """α with its interval, κ, ρ, pooled slope and accuracy, one row per condition.
+
+    `found` holds one-sample findings on α (families cell and control).
+    """
+    beside = conditions.select(
+        *CONDITION, "alpha_pooled", "r2", "accuracy_dense", "accuracy", "undefined"
+    )
+    data = found.join(beside, on=CONDITION, how="left", maintain_order="left")
+    columns = (
+        *identity(data, CONTEXT),
+        Column("Method", _method, names=True, numeric=False),
+        Column("Ratio t", lambda row: numbers.ratio(row["ratio"]), names=True),
+        estimate(data, "α"),
+        Column("Mark", lambda row: row["mark"] or "", numeric=False, tone=_tone),
+        number("κ", "kappa"),
+        number("ρ", "rho"),
+        Column("p", lambda row: numbers.p_value(row["p_corrected"])),
+        number("α̂", "alpha_pooled"),
+        number("r²", "r2"),
+        share("Ā", "accuracy"),
+        text("verdict"),
+        *network_column(data),
+        *caveats(data),
+    )
+    notes = (
+        f"α: mean over networks, with {_levels(data)} intervals. {VARIATION} κ: geometric mean, ρ: mean over networks. α̂, r²: one "
+        "line through the classes of all networks. Ā: mean accuracy.",
+        *_network_note(data),
+    )
+    return Table(name, caption, data, columns, (*notes, *common_caveat(data)), central=True)
+
+
+def arm_table(conditions: pl.DataFrame, name: str, caption: str) -> Table:
+    """Means without tests, for an arm that the report does not test."""
+    columns = (
+        *identity(conditions, CONTEXT),
+        text("method", names=True),
+        Column("Ratio t", lambda row: numbers.ratio(row["ratio"]), names=True),
+        number("α", "alpha"),
+        number("SD of α", "alpha_sd"),
+        number("κ", "kappa"),
+        number("ρ", "rho"),
+        share("Ā", "accuracy"),
+        share("Worst recall", "worst_recall"),
+        Column("Networks", lambda row: numbers.count(row["networks"])),
+    )
+    return Table(name, caption, conditions, columns, ("SD: between networks (seeds).",))
+
+
+def comparison_table(found: pl.DataFrame, hypothesis: Hypothesis, equal_variances: bool) -> Table:
+    """The tests of one family that compares levels of a factor."""
+    columns = (
+        *identity(found, [c for c in CONDITION if c not in ("split", "arm")]),
+        text("comparison", names=True),
+        estimate(found, "Difference of α", signed=True),
+        Column("p", lambda row: numbers.p_value(row["p_corrected"])),
+        number("κ / κ", "kappa"),
+        Column("Difference of ρ", lambda row: numbers.fixed(row["rho"], signed=True)),
+        Column("Networks", _networks),
+        Column("Verdict", lambda row: row["verdict"], numeric=False, tone=_tone),
+        *caveats(found),
+    )
+    return Table(
+        f"comparison-{hypothesis.family.replace(' ', '-')}",
+        f"{hypothesis.question} ({where(found)})",
+        found,
+        columns,
+        (tested_how(found, hypothesis, equal_variances), *common_caveat(found)),
+    )
+
+
+def tested_how(found: pl.DataFrame, hypothesis: Hypothesis, equal_variances: bool) -> str:
+    """Which test, on which side, corrected how: a note for the table."""
+    independent = "Student's t-tests, pooled variance" if equal_variances else "Welch's t-tests"
+    kind = "Paired t-tests (same dense network)" if hypothesis.paired else independent
+    sizes = sorted(set(found["n_tests"].drop_nulls()))
+    tests = counted(sizes[-1], "test") if sizes else "no test"
+    column = f"{sizes[0]} to {tests}" if len(sizes) > 1 else tests
+    return (
+        f"{SIDES[hypothesis.side]}. {kind}; {CORRECTED[found['correction'][0]]}: {column} in a "
+        f"column. {VARIATION}"
+    )
+
+
+def where(frame: pl.DataFrame) -> str:
+    """The data set and model that a table is about where it has only one, or how many."""
+    parts = []
+    for column, plural in (("dataset", "data sets"), ("model", "models")):
+        values = frame[column].drop_nulls().unique()
+        if len(values) == 1:
+            parts.append(setting({column: values[0]}, [column]))
+        elif len(values):
+            parts.append(f"{len(values)} {plural}")
+    return ", ".join(parts)
+
+
+def estimate(found: pl.DataFrame, heading: str, *, signed: bool = False) -> Column:
+    """The estimate with its interval; its level stands in the heading where it is one."""
+    one = found["conf_level"].drop_nulls().n_unique() == 1
+    known = f" [{_levels(found)} interval]" if one else " [interval]"
+
+    def show(row: Row) -> str:
+        bounds = row["estimate"], row["conf_low"], row["conf_high"]
+        return numbers.interval(*bounds, null=row["null"], signed=signed)
+
+    return Column(f"{heading}{known}", show)
+
+
+def network_column(found: pl.DataFrame) -> list[Column]:
+    """The number of networks, where rows differ in it."""
+    return [Column("Networks", _networks)] if found["networks"].n_unique() > 1 else []
+
+
+def caveats(found: pl.DataFrame) -> list[Column]:
+    """The caveat column, where rows differ in their caveats."""
+    return [text("caveat")] if found["caveat"].n_unique() > 1 else []
+
+
+def common_caveat(found: pl.DataFrame) -> list[str]:
+    """The caveat as a note, where all rows have the same one."""
+    shared = found["caveat"].unique()
+    return [f"All rows: {shared[0]}."] if len(shared) == 1 and shared[0] else []
+
+
+def family(name: str) -> Hypothesis:
+    """The hypothesis of a family of the catalogue."""
+    return next(h for h in CATALOGUE if h.family == name)
+
+
+def _tone(row: Row) -> Tone:
+    return TONES.get(row["verdict"] or "", "")
+
+
+def _levels(found: pl.DataFrame) -> str:
+    levels = found["conf_level"].drop_nulls().unique().sort()
+    return " and ".join(dict.fromkeys(map(numbers.confidence, levels)))
+
+
+def _method(row: Row) -> str:
+    return "control" if row["arm"] == CONTROL else str(row["method"])
+
+
+def _network_note(found: pl.DataFrame) -> list[str]:
+    sizes = found["networks"].unique()
+    return [f"{counted(sizes[0], 'network')} in every row."] if len(sizes) == 1 else []
+
+
+def _networks(row: Row) -> str:
+    second = row["networks_b"]
+    return numbers.count(row["networks"]) + ("" if second is None else f" and {second}")

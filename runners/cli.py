@@ -1,0 +1,167 @@
+"""The command `distortion-run`: train, prune and count networks, as a study file says."""
+
+import sys
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from distortion.errors import DistortionError, StudyError
+from runners.datasets import DATASETS
+from runners.methods import METHODS
+from runners.nets import NETWORKS
+from runners.progress import make_display
+from runners.status import status
+from runners.studyfile import load_plugins, read_study, shipped, template
+from runners.sweep import Sweep, default_device, default_jobs
+
+SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
+INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
+
+study_argument = click.argument("study")
+out_option = click.option(
+    "-o", "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("data"),
+    help="Folder of all logs; the study gets a folder of its own in it.",
+)  # fmt: skip
+plugin_option = click.option(
+    "--plugin", "plugins", multiple=True, metavar="MODULE",
+    help="Import a module that registers your own data sets, networks or methods. Repeatable.",
+)  # fmt: skip
+
+
+@click.group(context_settings=SETTINGS)
+def main() -> None:
+    """Train, prune and count networks, as a study file says, into a log that can be resumed."""
+
+
+def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a command of a function: errors in one paragraph, exit code 1, `--debug` for more."""
+
+    def decorate(function: Callable[..., None]) -> click.Command:
+        @main.command(name)
+        @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+        @wraps(function)
+        def wrapped(debug: bool, **arguments: object) -> None:
+            try:
+                function(**arguments)
+            except DistortionError as error:
+                if debug:
+                    traceback.print_exc()
+                raise click.ClickException(" ".join(str(error).split())) from None
+
+        return wrapped
+
+    return decorate
+
+
+@command("run")
+@study_argument
+@out_option
+@click.option(
+    "--data-root", type=click.Path(path_type=Path, file_okay=False),
+    default=Path("~/.cache/distortion"), envvar="DISTORTION_DATA_ROOT", show_envvar=True,
+    help="Folder of data sets; public ones are downloaded into it.",
+)  # fmt: skip
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), show_default="one per core on a CPU, 1 on a GPU",
+    help="Worker processes.",
+)  # fmt: skip
+@plugin_option
+@click.option("--quiet", is_flag=True, help="Show problems only.")
+def run(
+    study: str,
+    out: Path,
+    data_root: Path,
+    device: str,
+    jobs: int | None,
+    plugins: tuple[str, ...],
+    quiet: bool,
+) -> None:
+    """Run STUDY, a study file or the name of a shipped study.
+
+    Finished networks are kept: after a stop of any kind the same command goes on where it was.
+    The folder of the log is printed on stdout.
+    """
+    device = default_device() if device == "auto" else device
+    jobs = jobs or default_jobs(device)
+    sweep = Sweep(read_study(study, plugins), out, data_root.expanduser(), device, jobs)
+    display = make_display(Console(stderr=True), quiet)
+    try:
+        problems = sweep.run(display)
+    except KeyboardInterrupt:
+        display.note("Stopped. Finished networks are kept; the same command goes on from here.")
+        sys.exit(INTERRUPTED)
+    click.echo(sweep.folder)
+    if problems:
+        error = StudyError(
+            f"{len(problems)} of {len(sweep.study.networks)} networks could not be computed: "
+            + "; ".join(f"{network} ({problem.reason})" for network, problem in problems)
+            + ". The others are done; the same command tries these again."
+        )
+        for _, problem in problems:
+            error.add_note(problem.details)
+        raise error
+
+
+@command("list")
+@plugin_option
+def list_registered(plugins: tuple[str, ...]) -> None:
+    """List the studies, data sets, networks and methods that are there."""
+    load_plugins(plugins)
+    studies = {name: _first_comment(path) for name, path in shipped().items()}
+    sections = {
+        "Studies": studies,
+        "Data sets": {name: _summary(load) for name, load in DATASETS},
+        "Networks": {name: _summary(factory) for name, factory in NETWORKS},
+        "Methods": {name: _summary(method.score) for name, method in METHODS},
+    }
+    width = max(len(name) for lines in sections.values() for name in lines)
+    for title, lines in sections.items():
+        click.echo(title)
+        for name, line in lines.items():
+            click.echo(f"  {name:<{width}}  {line}")
+
+
+@command("status")
+@study_argument
+@out_option
+@plugin_option
+def show_status(study: str, out: Path, plugins: tuple[str, ...]) -> None:
+    """Show how far STUDY is: networks done and missing, and what failed."""
+    parsed = read_study(study, plugins)
+    states = status(parsed, out)
+    rows = [("data set", "model", "done", "missing", "problems")]
+    rows += [
+        (s.dataset, s.model, str(s.done), str(s.missing), str(len(s.problems))) for s in states
+    ]
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    click.echo(parsed.folder(out))
+    for row in rows:
+        click.echo("  ".join(f"{item:<{width}}" for item, width in zip(row, widths, strict=True)))
+    for problem in (problem for state in states for problem in state.problems):
+        click.echo(problem)
+
+
+@command("init")
+@click.argument("path", metavar="STUDY.toml", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
+def init(path: Path, force: bool) -> None:
+    """Write a commented study file to start from; as it is, it runs on digits in a minute."""
+    if path.exists() and not force:
+        raise click.ClickException(f"{path} exists already. Use --force to overwrite it.")
+    path.write_text(template(), encoding="utf-8")
+    click.echo(path)
+
+
+def _summary(thing: Callable) -> str:
+    """Return the first line of a docstring."""
+    return (thing.__doc__ or "no description").strip().splitlines()[0]
+
+
+def _first_comment(path: Path) -> str:
+    """Return the first line of a study file, which says what the study is."""
+    return path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")

@@ -1,0 +1,102 @@
+"""Which weights may be pruned, how many stay, and which.
+
+Weights are handled as one flat vector over all prunable tensors, in the order of the network's
+parameters.
+
+symbol   name here    meaning
+N        total        all parameters of the network: weights, biases, normalisation
+p        prunable     weights of linear and convolutional layers without the classifier
+t        ratio        N / parameters that remain, at least 1
+k        keep         prunable weights that stay: round(N / t) - (N - p)
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from distortion.errors import StudyError
+from runners.nets.classifier import find_classifier
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Parameter counts of a network: all, and those that may be pruned."""
+
+    total: int
+    prunable: int
+
+    @property
+    def largest_ratio(self) -> float:
+        """The ratio at which a single prunable weight is left."""
+        return self.total / (self.total - self.prunable + 1)
+
+    def keep(self, ratio: float) -> int:
+        """Return how many prunable weights stay, so that total / remaining is nearest to `ratio`.
+
+        Raises
+        ------
+        StudyError
+            The ratio is below 1, or larger than the parameters that are never pruned allow.
+        """
+        keep = round(self.total / ratio) - (self.total - self.prunable)
+        if ratio < 1 or keep < 1:
+            raise StudyError(
+                f"ratio {ratio:g} cannot be reached: {self.total - self.prunable:,} of "
+                f"{self.total:,} parameters (biases, normalisation, classifier) are never pruned, "
+                f"so ratios run from 1 to {np.floor(self.largest_ratio * 10) / 10:g}."
+            )
+        return keep
+
+
+def prunable_tensors(net: nn.Module) -> list[Tensor]:
+    """Return the weights of linear and convolutional layers, without the classifier's.
+
+    Biases and normalisation layers are never pruned. Shared weights appear once.
+    """
+    classifier = set(find_classifier(net).modules())
+    layers = [m for m in net.modules() if isinstance(m, nn.Linear | _ConvNd)]
+    weights = {id(m.weight): m.weight for m in layers if m not in classifier}
+    return list(weights.values())
+
+
+def size_of(net: nn.Module) -> Size:
+    """Return the parameter counts of a network."""
+    return Size(
+        total=sum(p.numel() for p in net.parameters()),
+        prunable=sum(p.numel() for p in prunable_tensors(net)),
+    )
+
+
+def largest(scores: Tensor, keep: int) -> Tensor:
+    """Return the mask (p,) of the `keep` largest scores (p,); of equal scores the first stay.
+
+    The order does not depend on `keep`, so masks only shrink as the ratio grows.
+    """
+    order = torch.argsort(scores, descending=True, stable=True)
+    mask = torch.zeros_like(scores, dtype=torch.bool)
+    mask[order[:keep]] = True
+    return mask
+
+
+def two_sided(scores: Tensor, keep: int) -> Tensor:
+    """Return the mask (p,) of the released code: weights with |score| below a quantile go.
+
+    The threshold is the (1 - keep / p) quantile of the *signed* scores, linearly interpolated,
+    and a weight is pruned only if -threshold < score < threshold. Of scores with both signs it
+    thus keeps both tails, up to twice the weights asked for; a threshold of 0 or less prunes
+    nothing. Source: shrinkbench_generate_model, strategies/utils.py (Good et al. 2022).
+    """
+    values = scores.cpu().numpy()
+    threshold = np.quantile(values, 1 - keep / len(values))
+    pruned = (-threshold < values) & (values < threshold)
+    return torch.from_numpy(~pruned).to(scores.device)
+
+
+def unflatten(flat: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Cut a flat vector (p,) into pieces with the shapes of `tensors`, in logical order."""
+    pieces = flat.split([t.numel() for t in tensors])
+    return [piece.view(t.shape) for piece, t in zip(pieces, tensors, strict=True)]

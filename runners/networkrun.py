@@ -1,0 +1,154 @@
+"""One network from initial weights to counts: dense, control, pruned and fine-tuned arms."""
+
+import copy
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import polars as pl
+import torch
+from torch import Tensor, nn
+
+from distortion.schema import CONTROL, DENSE, FINETUNED, PRUNED
+from runners.datasets import Dataset
+from runners.masks import prunable_tensors, size_of, unflatten
+from runners.nets import build
+from runners.provenance import now, weights_hash
+from runners.pruning import Pruning, prunings
+from runners.recorder import Cell, Recorder
+from runners.report import Report, silent
+from runners.study import NetworkSpec
+from runners.train import Replica, train
+
+
+def run_network(
+    spec: NetworkSpec, data: Dataset, device: torch.device, report: Report = silent
+) -> tuple[pl.DataFrame, dict[str, Any]]:
+    """Train, prune, fine-tune and count one network; return its rows and its provenance.
+
+    A cell whose training diverges has no rows; `provenance["failed"]` names it with the reason.
+    If that is the dense cell, the table is empty.
+    """
+    started = now()
+    net = build(
+        spec.model.name,
+        spec.model.options,
+        data.train.shape,
+        data.n_classes,
+        seed=spec.streams.seed("weights"),
+    ).to(device)
+    recorder = Recorder(spec, data, size_of(net).total, weights_hash(net))
+    clock = Clock()
+    if _dense(net, recorder, clock, report):
+        _arms(net, recorder, clock, report)
+    return recorder.table, {
+        **spec.key,
+        "run_id": spec.run_id,
+        "configuration": spec.configuration,
+        "started": started,
+        "finished": now(),
+        "seconds": clock.seconds,
+        "data_hash": data.digest,
+        "initial_weights_hash": recorder.initial_weights,
+        "dense_weights_hash": weights_hash(net),
+        "cells": recorder.cells,
+        "failed": recorder.failed,
+    }
+
+
+class Clock:
+    """Seconds spent per stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time spent in the block to a stage."""
+        start = time.perf_counter()
+        yield
+        spent = time.perf_counter() - start
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + spent, 3)
+
+
+def _dense(net: nn.Module, recorder: Recorder, clock: Clock, report: Report) -> bool:
+    """Train and count the dense network; return whether it can be pruned."""
+    spec = recorder.spec
+    cell = Cell(DENSE, recorder.n_params)
+    report(str(cell))
+    replica = Replica(net, _nothing_pruned(net), spec.streams.child(DENSE))
+    on_epoch = partial(report, epochs=1)
+    with clock.stage(DENSE):
+        outcome = next(train([replica], recorder.data, spec.recipe, spec.recipe.dense, on_epoch))
+        if outcome.failure:
+            recorder.fail(cell, outcome.failure)
+            return False
+        counted = recorder.count(net, cell, outcome.train_loss)
+    report(cells=1)
+    return counted
+
+
+def _arms(net: nn.Module, recorder: Recorder, clock: Clock, report: Report) -> None:
+    """Run the control, pruned and fine-tuned arms; the dense network is left as it is."""
+    spec, data = recorder.spec, recorder.data
+    control = Replica(copy.deepcopy(net), _nothing_pruned(net), spec.streams.child(CONTROL))
+    cells, replicas = [Cell(CONTROL, recorder.n_params)], [control]
+    report("scores")
+    with clock.stage("scores"):
+        plan = prunings(net, data, spec)
+    for pruning in plan:
+        replica = _pruned(net, pruning, spec)
+        cell = _cell(PRUNED, pruning, recorder.n_params)
+        report(str(cell))
+        with clock.stage(PRUNED):
+            recorder.count(replica.net, cell)
+        report(cells=1)
+        cells.append(_cell(FINETUNED, pruning, recorder.n_params))
+        replicas.append(replica)
+    outcomes = train(replicas, data, spec.recipe, spec.recipe.finetune, partial(report, epochs=1))
+    for cell, replica in zip(cells, replicas, strict=True):
+        report(str(cell))
+        with clock.stage(cell.arm):
+            outcome = next(outcomes)
+            if outcome.failure:
+                recorder.fail(cell, outcome.failure)
+            else:
+                recorder.count(replica.net, cell, outcome.train_loss)
+        report(cells=1)
+
+
+def _pruned(net: nn.Module, pruning: Pruning, spec: NetworkSpec) -> Replica:
+    """Return a pruned copy of the dense network, ready for fine-tuning."""
+    copied = copy.deepcopy(net)
+    tensors = prunable_tensors(copied)
+    masks = _as_factors(pruning.mask, tensors)
+    with torch.no_grad():
+        for tensor, mask in zip(tensors, masks, strict=True):
+            tensor.mul_(mask)
+    return Replica(copied, masks, spec.streams.child(pruning.method, pruning.ratio))
+
+
+def _nothing_pruned(net: nn.Module) -> tuple[Tensor, ...]:
+    return tuple(torch.ones_like(tensor) for tensor in prunable_tensors(net))
+
+
+def _as_factors(mask: Tensor, tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """Return a flat mask (p,) as 0/1 factors in the shape and memory layout of each tensor."""
+    pieces = unflatten(mask, tensors)
+    return tuple(
+        torch.empty_like(tensor).copy_(piece) for tensor, piece in zip(tensors, pieces, strict=True)
+    )
+
+
+def _cell(arm: str, pruning: Pruning, n_params: int) -> Cell:
+    n_pruned = int((~pruning.mask).sum())
+    return Cell(
+        arm,
+        n_params - n_pruned,
+        pruning.method,
+        pruning.ratio,
+        pruning.mean_theta_grad,
+        pruning.mean_decay_term,
+    )

@@ -1,0 +1,109 @@
+"""A small pool of worker processes in which one that dies takes only its own network with it."""
+
+import signal
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from threading import current_thread, main_thread
+
+from runners.study import NetworkSpec
+from runners.worker import Message, Progress, Raised, Setup, serve
+
+SPAWN = get_context("spawn")  # forked processes cannot use CUDA
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A worker process, the pipe to it, and the network that it computes."""
+
+    process: BaseProcess
+    pipe: Connection
+    network: NetworkSpec
+
+
+def compute(
+    networks: Sequence[NetworkSpec], jobs: int, setup: Setup
+) -> Generator[tuple[NetworkSpec, Message], None, None]:
+    """Compute networks in up to `jobs` processes; yield their messages as they come.
+
+    Every network ends with exactly one `Finished` or `Raised`. When the generator is closed, by
+    Ctrl-C for example, the processes are ended; shards appear whole or not at all.
+    """
+    waiting = deque(networks)
+    members: list[Member] = []
+    try:
+        while waiting and len(members) < jobs:
+            members.append(_start(waiting.popleft(), setup))
+        while members:
+            for pipe in wait([member.pipe for member in members]):
+                member = next(m for m in members if m.pipe is pipe)
+                message = _receive(member)
+                yield member.network, message
+                if isinstance(message, Progress):
+                    continue
+                members.remove(member)
+                if waiting:
+                    members.append(_continue(member, waiting.popleft(), setup))
+                else:
+                    _tell(member, None)
+                    member.process.join()
+    finally:
+        for member in members:
+            member.process.terminate()
+            member.process.join()
+
+
+def _start(network: NetworkSpec, setup: Setup) -> Member:
+    ours, theirs = SPAWN.Pipe()
+    process = SPAWN.Process(target=serve, args=(theirs, setup), daemon=True)
+    with _interrupts_ignored():
+        process.start()
+    theirs.close()  # so that the pipe ends when the process does
+    ours.send(network)
+    return Member(process, ours, network)
+
+
+def _receive(member: Member) -> Message:
+    try:
+        return member.pipe.recv()
+    except (EOFError, ConnectionResetError):
+        member.process.join()
+        code = member.process.exitcode or 0
+        if code < 0:
+            name = signal.Signals(-code).name
+            hint = ", often for lack of memory" if -code == signal.SIGKILL else ""
+            return Raised(f"its process was ended by {name}{hint}")
+        return Raised(f"its process ended with exit code {code}")
+
+
+def _continue(member: Member, network: NetworkSpec, setup: Setup) -> Member:
+    """Give a worker its next network; start another where it has died meanwhile."""
+    if _tell(member, network):
+        return Member(member.process, member.pipe, network)
+    return _start(network, setup)
+
+
+def _tell(member: Member, network: NetworkSpec | None) -> bool:
+    """Send a network, or None to end the worker; return whether the worker is there."""
+    try:
+        member.pipe.send(network)
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Start processes that ignore Ctrl-C: it reaches the whole group, and the parent ends them."""
+    if current_thread() is not main_thread():  # only the main thread may set handlers
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,150 @@
+"""A worker process: takes networks from a pipe, computes them, writes their shards.
+
+On a CPU every worker uses one thread, so that results do not depend on the number of workers.
+"""
+
+import os
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+import polars as pl
+import torch
+
+from distortion.errors import DistortionError
+from distortion.log import write_shard
+from distortion.schema import DENSE
+from runners.datasets import Dataset, DatasetSpec, load
+from runners.networkrun import run_network
+from runners.provenance import environment
+from runners.study import NetworkSpec
+from runners.studyfile import load_plugins
+
+INTERVAL = 0.2  # seconds between two progress messages
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What all workers of a sweep share."""
+
+    out: Path
+    data_root: Path
+    device: str
+    plugins: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a network is: the cell it is in, epochs and cells since the last message."""
+
+    cell: str
+    epochs: int
+    cells: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A network whose shard is written; `failed` counts its failed cells."""
+
+    seconds: float
+    accuracy: float | None
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """A network that could not be computed, and why; `details` is the traceback."""
+
+    reason: str
+    details: str = ""
+
+
+Message = Progress | Finished | Raised
+
+
+@dataclass
+class Worker:
+    """The state of a worker process: its setup, its surroundings, the data set used last."""
+
+    setup: Setup
+    device: torch.device = field(init=False)
+    environment: dict[str, object] = field(init=False)
+    _last: tuple[DatasetSpec, int, Dataset] | None = None
+
+    def __post_init__(self) -> None:
+        self.device = torch.device(self.setup.device)
+        if self.device.type == "cpu":
+            torch.set_num_threads(1)
+            # pruned networks breed denormal numbers, which are a hundred times slower
+            torch.set_flush_denormal(True)
+        load_plugins(self.setup.plugins)
+        # now, because the files may be edited while the worker runs what it has loaded
+        self.environment = environment(self.device, self.setup.plugins)
+
+    def compute(self, spec: NetworkSpec, send: Callable[[Message], None]) -> Finished | Raised:
+        """Compute one network and write its shard."""
+        start = time.perf_counter()
+        try:
+            data = self._data(spec.dataset, spec.split_seed)
+            table, provenance = run_network(spec, data, self.device, Throttle(send))
+            write_shard(
+                table, provenance | self.environment, spec.folder(self.setup.out), spec.run_id
+            )
+        except Exception as error:  # whatever it is, the other networks go on
+            reason = f"{error}" if isinstance(error, DistortionError) else f"{error!r}"
+            return Raised(reason, traceback.format_exc())
+        return Finished(
+            time.perf_counter() - start, dense_accuracy(table), len(provenance["failed"])
+        )
+
+    def _data(self, spec: DatasetSpec, split_seed: int) -> Dataset:
+        if self._last is None or self._last[:2] != (spec, split_seed):
+            data = load(spec, split_seed, self.setup.data_root, self.device)
+            self._last = (spec, split_seed, data)
+        return self._last[2]
+
+
+class Throttle:
+    """A `Report` that sends at most one message per INTERVAL, and loses nothing but the last."""
+
+    def __init__(self, send: Callable[[Message], None]) -> None:
+        self.send = send
+        self.cell = ""
+        self.epochs = self.cells = 0
+        self.sent = time.monotonic()
+
+    def __call__(self, cell: str = "", *, epochs: int = 0, cells: int = 0) -> None:
+        """Collect, and send when it is time."""
+        self.cell = cell or self.cell
+        self.epochs += epochs
+        self.cells += cells
+        if time.monotonic() - self.sent >= INTERVAL:
+            self.send(Progress(self.cell, self.epochs, self.cells))
+            self.epochs = self.cells = 0
+            self.sent = time.monotonic()
+
+
+def dense_accuracy(table: pl.DataFrame) -> float | None:
+    """Return the test accuracy of the dense network, None if there is none."""
+    dense = table.filter(pl.col("arm") == DENSE, pl.col("split") == "test")
+    return int(dense["correct"].sum()) / int(dense["n"].sum()) if dense.height else None
+
+
+def serve(pipe: Connection, setup: Setup) -> None:
+    """Compute networks from the pipe until None arrives; end with the parent, however it ends."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    worker = Worker(setup)
+    while (spec := pipe.recv()) is not None:
+        pipe.send(worker.compute(spec, pipe.send))
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

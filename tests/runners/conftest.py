@@ -1,0 +1,45 @@
+"""Everything here needs torch; without it the folder is not collected."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+SHARED = HERE.parents[2] / "shared" / "data"
+
+collect_ignore_glob = [] if find_spec("torch") else ["test_*.py"]
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.torch)
+
+
+@pytest.fixture(scope="session")
+def cpu():
+    """The CPU with one thread, as in a worker."""
+    import torch
+
+    torch.set_num_threads(1)
+    return torch.device("cpu")
+
+
+@pytest.fixture(scope="session")
+def digits(cpu):
+    """Digits with 160 training, 40 validation and 899 test images."""
+    from runners.datasets import DatasetSpec, load
+
+    spec = DatasetSpec(
+        "digits", "digits", test_share=0.5, validation_share=0.2, train_limit=200
+    )
+    return load(spec, 0, Path(), cpu)
+
+
+@pytest.fixture
+def shared_data():
+    """The folder of real image sets beside the repository."""
+    if not SHARED.is_dir():
+        pytest.skip("the real image sets, ../shared/data, are not here")
+    return SHARED

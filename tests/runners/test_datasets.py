@@ -1,0 +1,288 @@
+import gzip
+import io
+import json
+import struct
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from PIL import Image
+
+import runners
+from distortion.errors import StudyError
+from runners.datasets import DATASETS, DatasetSpec, load
+
+RNG = np.random.default_rng(0)
+PIXELS = RNG.integers(0, 256, (12, 6, 5), dtype=np.uint8)
+LABELS = np.arange(12) % 3
+
+
+def idx_bytes(array):
+    header = struct.pack(f">BBBB{array.ndim}i", 0, 0, 8, array.ndim, *array.shape)
+    return header + array.astype(np.uint8).tobytes()
+
+
+def write_idx(folder, pixels=PIXELS, labels=LABELS, zipped=False):
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in ("train", "t10k"):
+        for name, array in (("images-idx3", pixels), ("labels-idx1", labels)):
+            content = idx_bytes(array)
+            path = folder / f"{part}-{name}-ubyte{'.gz' if zipped else ''}"
+            path.write_bytes(gzip.compress(content) if zipped else content)
+
+
+def png(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def write_table(path, images=None, labels=LABELS, metadata=None):
+    images = [png(p) for p in PIXELS] if images is None else images
+    table = pl.DataFrame({"image": images, "label": pl.Series(labels)})
+    table.write_parquet(path, metadata=metadata or {})
+    return path.name
+
+
+def write_folder(top, names=("cat", "dog"), pixels=PIXELS):
+    for i, p in enumerate(pixels):
+        path = top / names[i % len(names)] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(p))
+
+
+def read(name, root, cpu, *, test_share=None, **options):
+    spec = DatasetSpec(name, name, test_share=test_share, validation_share=0.0, options=options)
+    return load(spec, 0, root, cpu)
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_idx_files(zipped, tmp_path, cpu):
+    write_idx(tmp_path / "mine", zipped=zipped)
+    data = read("idx", tmp_path, cpu, path="mine", classes=("a", "b", "c"))
+    assert torch.equal(data.test.pixels[:, 0], torch.from_numpy(PIXELS))
+    assert data.test.labels.tolist() == LABELS.tolist()
+    assert data.class_names == ("a", "b", "c")
+
+
+def test_mnist_is_found_where_torchvision_keeps_it(tmp_path, cpu):
+    write_idx(tmp_path / "MNIST" / "raw", zipped=True)
+    data = read("mnist", tmp_path, cpu)
+    assert float(data.normalised(torch.zeros(1, 1, 6, 5))[0, 0, 0, 0]) == pytest.approx(
+        -0.1307 / 0.3081
+    )
+
+
+def test_truncated_idx_file(tmp_path, cpu):
+    write_idx(tmp_path)
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(StudyError, match=r"train-images.* is truncated: .* 360 values.* 353"):
+        read("idx", tmp_path, cpu, path=".")
+
+
+def test_idx_file_that_is_not_gzip(tmp_path, cpu):
+    write_idx(tmp_path, zipped=True)
+    (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(b"hello")
+    with pytest.raises(StudyError, match=r"train-labels-idx1-ubyte.gz cannot be read"):
+        read("idx", tmp_path, cpu, path=".")
+
+
+def test_file_that_is_not_idx(tmp_path, cpu):
+    write_idx(tmp_path)
+    (tmp_path / "train-labels-idx1-ubyte").write_bytes(b"hello, world")
+    with pytest.raises(StudyError, match="is not an IDX file of unsigned bytes"):
+        read("idx", tmp_path, cpu, path=".")
+
+
+def test_idx_folder_without_the_files(tmp_path, cpu):
+    with pytest.raises(StudyError, match=r"no file 'train-images-idx3-ubyte'.*--data-root"):
+        read("idx", tmp_path, cpu, path="nowhere")
+
+
+def test_idx_images_and_labels_of_different_number(tmp_path, cpu):
+    write_idx(tmp_path, labels=LABELS[:-1])
+    with pytest.raises(StudyError, match=r"has shape \(12, 6, 5\) and .* \(11,\)"):
+        read("idx", tmp_path, cpu, path=".")
+
+
+@pytest.mark.parametrize("layout", ["bytes", "struct"])
+def test_parquet_of_encoded_images(layout, tmp_path, cpu):
+    images = [png(p) for p in PIXELS]
+    if layout == "struct":  # as hubs store it
+        images = [{"bytes": content, "path": "x.png"} for content in images]
+    metadata = {"classes": "cat, dog,eel"}
+    train = write_table(tmp_path / "train.parquet", images, metadata=metadata)
+    data = read("parquet", tmp_path, cpu, train=train, test=train)
+    assert torch.equal(data.test.pixels[:, 0], torch.from_numpy(PIXELS))
+    assert data.class_names == ("cat", "dog", "eel")
+
+
+def test_parquet_with_the_class_names_of_a_hub(tmp_path, cpu):
+    names = {"label": {"names": ["x", "y", "z"], "_type": "ClassLabel"}}
+    metadata = {"huggingface": json.dumps({"info": {"features": names}})}
+    train = write_table(tmp_path / "train.parquet", metadata=metadata)
+    assert read("parquet", tmp_path, cpu, train=train, test=train).class_names == ("x", "y", "z")
+
+
+def test_colour_images_and_a_common_size(tmp_path, cpu):
+    images = [png(RNG.integers(0, 256, (4 + i, 5, 3), dtype=np.uint8)) for i in range(12)]
+    train = write_table(tmp_path / "train.parquet", images)
+    with pytest.raises(StudyError, match=r"row 1: the image is \(5, 5\).*size = \[32, 32\]"):
+        read("parquet", tmp_path, cpu, train=train, test=train)
+    data = read("parquet", tmp_path, cpu, train=train, test=train, size=(6, 7))
+    assert data.train.shape == (3, 6, 7)
+
+
+def test_unreadable_image_in_a_table(tmp_path, cpu):
+    images = [png(p) for p in PIXELS]
+    images[7] = b"not an image"
+    train = write_table(tmp_path / "train.parquet", images)
+    with pytest.raises(StudyError, match=r"train.parquet, row 7: the image cannot be read"):
+        read("parquet", tmp_path, cpu, train=train, test=train)
+
+
+def test_truncated_image_in_a_table(tmp_path, cpu):
+    images = [png(p) for p in PIXELS]
+    images[3] = images[3][:60]
+    train = write_table(tmp_path / "train.parquet", images)
+    with pytest.raises(StudyError, match=r"row 3: the image cannot be read"):
+        read("parquet", tmp_path, cpu, train=train, test=train)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"train": "none.parquet"}, "none.parquet does not exist.*--data-root"),
+        ({"train": "t.parquet", "image": "imag"}, "no column 'imag'. Did you mean 'image'"),
+        ({"train": "t.parquet", "label": "image"}, "labels must be whole numbers"),
+        ({"train": "t.parquet", "image": "label"}, "expected the bytes of an encoded image"),
+        ({"train": "t.csv"}, "is not a readable Parquet file"),
+    ],
+)
+def test_unusable_tables(options, message, tmp_path, cpu):
+    write_table(tmp_path / "t.parquet")
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(StudyError, match=message):
+        read("parquet", tmp_path, cpu, **options)
+
+
+def test_missing_labels(tmp_path, cpu):
+    train = write_table(tmp_path / "t.parquet", labels=[0, 1, None] * 4)
+    with pytest.raises(StudyError, match="4 missing"):
+        read("parquet", tmp_path, cpu, train=train, test=train)
+
+
+@pytest.mark.parametrize(("label", "row"), [(3, 5), (-1, 5)])
+def test_labels_out_of_range(label, row, tmp_path, cpu):
+    labels = LABELS.copy()
+    labels[row] = label
+    train = write_table(tmp_path / "t.parquet", labels=labels)
+    with pytest.raises(StudyError, match=rf"training image {row}: label {label} is out of range"):
+        read("parquet", tmp_path, cpu, train=train, test=train, classes=("a", "b", "c"))
+
+
+def test_training_and_test_images_of_different_shape(tmp_path, cpu):
+    train = write_table(tmp_path / "train.parquet")
+    test = write_table(tmp_path / "test.parquet", [png(p[:4]) for p in PIXELS])
+    with pytest.raises(StudyError, match=r"training images are \(1, 6, 5\).*\(1, 4, 5\)"):
+        read("parquet", tmp_path, cpu, train=train, test=test)
+
+
+def test_a_class_without_training_images(tmp_path, cpu):
+    train = write_table(tmp_path / "t.parquet")
+    with pytest.raises(StudyError, match="class 'd' has no training image"):
+        read("parquet", tmp_path, cpu, train=train, test=train, classes=("a", "b", "c", "d"))
+
+
+def test_one_class_only(tmp_path, cpu):
+    train = write_table(tmp_path / "t.parquet", labels=[0] * 12)
+    with pytest.raises(StudyError, match=r"has 1 class\(es\).*at least two"):
+        read("parquet", tmp_path, cpu, train=train, test=train)
+
+
+def test_image_folder_with_train_and_test(tmp_path, cpu):
+    for part in ("train", "test"):
+        write_folder(tmp_path / "pets" / part)
+    data = read("folder", tmp_path, cpu, path="pets")
+    assert data.class_names == ("cat", "dog")
+    assert data.test.labels.tolist() == [0] * 6 + [1] * 6
+    by_name = sorted(range(0, 12, 2), key=str)  # 0, 10, 2, 4, 6, 8
+    assert torch.equal(data.test.pixels[:6, 0], torch.from_numpy(PIXELS[by_name]))
+
+
+def test_image_folder_that_the_study_splits(tmp_path, cpu):
+    write_folder(tmp_path / "pets")
+    data = read("folder", tmp_path, cpu, path="pets", test_share=0.5)
+    assert (len(data.train), len(data.test)) == (6, 6)
+
+
+def test_unreadable_image_in_a_folder(tmp_path, cpu):
+    write_folder(tmp_path / "pets")
+    (tmp_path / "pets" / "dog" / "3.png").write_bytes(b"")
+    with pytest.raises(StudyError, match=r"dog/3.png: the image cannot be read"):
+        read("folder", tmp_path, cpu, path="pets", test_share=0.5)
+
+
+def test_folder_problems(tmp_path, cpu):
+    with pytest.raises(StudyError, match="pets is not a folder"):
+        read("folder", tmp_path, cpu, path="pets")
+    write_folder(tmp_path / "pets", names=("cat",))
+    with pytest.raises(StudyError, match="at least two"):
+        read("folder", tmp_path, cpu, path="pets", test_share=0.5)
+    (tmp_path / "pets" / "eel").mkdir()
+    with pytest.raises(StudyError, match="eel holds no image files"):
+        read("folder", tmp_path, cpu, path="pets", test_share=0.5)
+
+
+def test_classes_of_train_and_test_that_differ(tmp_path, cpu):
+    write_folder(tmp_path / "pets" / "train")
+    write_folder(tmp_path / "pets" / "test", names=("cat", "fox"))
+    with pytest.raises(StudyError, match=r"\['dog', 'fox'\] is in one of them only"):
+        read("folder", tmp_path, cpu, path="pets")
+
+
+def test_a_data_set_is_registered_in_a_line(tmp_path, cpu):
+    images = runners.Images(torch.from_numpy(PIXELS)[:, None], torch.from_numpy(LABELS))
+    runners.register_dataset("mine", lambda root: runners.Source(images, images, ("a", "b", "c")))
+    assert len(read("mine", tmp_path, cpu).train) == 12
+
+
+def test_an_unknown_data_set_gets_the_nearest_name():
+    with pytest.raises(StudyError, match="Unknown data set 'cifar-10'. Did you mean 'cifar10'"):
+        DATASETS["cifar-10"]
+
+
+def test_a_failed_download_says_what_to_pass(tmp_path, cpu, monkeypatch):
+    from torchvision import datasets
+
+    def fail(*args, **kwargs):
+        raise RuntimeError("Error downloading")
+
+    monkeypatch.setattr(datasets, "CIFAR10", fail)
+    with pytest.raises(StudyError, match="CIFAR10 was not found.*--data-root"):
+        read("cifar10", tmp_path, cpu)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "shape", "train", "names"),
+    [
+        ("mnist", {}, (1, 28, 28), 60_000, ("0", "9")),
+        ("fashion-mnist", {}, (1, 28, 28), 60_000, ("T-shirt/top", "Ankle boot")),
+    ],
+)
+def test_real_image_sets(name, options, shape, train, names, shared_data, cpu):
+    data = read(name, shared_data, cpu, **options)
+    assert data.train.shape == shape
+    assert (len(data.train), len(data.test)) == (train, 10_000)
+    assert (data.class_names[0], data.class_names[-1]) == names
+    assert data.n_classes == 10
+
+
+def test_a_real_table_of_jpeg_images(shared_data, cpu):
+    options = {"train": "cifar100/test-small.parquet"}
+    data = read("parquet", shared_data, cpu, test_share=0.5, **options)
+    assert (data.n_classes, data.train.shape) == (100, (3, 32, 32))
+    assert data.class_names[0] == "apple"
+    assert torch.bincount(data.test.labels).tolist() == [25] * 100
