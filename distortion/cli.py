@@ -183,7 +183,7 @@ def show_findings(log: str, layout: str, **options: Any) -> None:
     else:
         for block in found(evidence):
             if isinstance(block, Text):
-                click.echo(f"{block.text}\n")
+                click.echo(f"{click.wrap_text(block.text, width=100)}\n")
             elif isinstance(block, Table):
                 click.echo(markdown_table(block))
 
@@ -200,7 +200,11 @@ def show_findings(log: str, layout: str, **options: Any) -> None:
 @test_options
 @force_option
 def write_report(log: str, out: Path, force: bool, **options: Any) -> None:
-    """Write a report on LOG: a page, Markdown, tables, figures, findings."""
+    """Write a report on LOG into a folder.
+
+    One self-contained page, the same in Markdown, every table as CSV and LaTeX, every figure as
+    SVG and PNG with its data, all findings as JSON.
+    """
     console = Console(stderr=True)
     with console.status(f"Analysing {log} and drawing the report …"):
         paths = report(log, out, force=force, **options)
@@ -219,7 +223,10 @@ def write_report(log: str, out: Path, force: bool, **options: Any) -> None:
 )
 @force_option
 def pack(log: str, out: Path, force: bool) -> None:
-    """Pack LOG, provenance included, into one Parquet file to keep or to send."""
+    """Pack LOG into one Parquet file.
+
+    The provenance travels in the file's metadata, and `distortion report` shows it.
+    """
     _refuse_existing(out, force)
     click.echo(write_log(log, out))
 
@@ -234,7 +241,10 @@ def pack(log: str, out: Path, force: bool) -> None:
 )
 @force_option
 def example(out: Path, force: bool) -> None:
-    """Write a small real log to try: two networks on handwritten digits, pruned four ways."""
+    """Write a small real log to try it on.
+
+    Two networks on handwritten digits, ten seeds, pruned four ways to five ratios.
+    """
     package = Path(__file__).parent
     # Inside the package once installed; beside it in a checkout.
     places = (package / EXAMPLE, package.parent / "data" / EXAMPLE)

@@ -21,11 +21,15 @@ from distortion.prose.limitations import limitations
 from distortion.prose.losers import largest_losses
 from distortion.prose.methods import DEFINITIONS, READING, tests_in_words
 from distortion.prose.verdict import compared_in_words, headline, population, verdict
-from distortion.schema import ARMS, CONTROL, DENSE
+from distortion.schema import ARMS, CONTROL, DENSE, FINETUNED, PRUNED
 from distortion.tables import facts, origins, results
 from distortion.tables.table import Table
 
 FEW_LOSSES = 3
+OTHER_ARMS = {
+    PRUNED: "Right after pruning, before fine-tuning (means, no tests)",
+    FINETUNED: "After pruning and fine-tuning (means, no tests)",
+}
 COMPARISONS = ("ratio", "model", "dataset", "method")
 
 
@@ -118,12 +122,12 @@ def found(evidence: Evidence) -> tuple[Block, ...]:
 def _design(evidence: Evidence) -> tuple[Block, ...]:
     scope, log = evidence.scope, evidence.log
     arms = [arm for arm in ARMS if arm in scope.arms]
-    complete = (
-        "No cell is missing."
-        if not scope.missing
-        else f"{counted(scope.missing, 'cell')} that other networks have are missing, "
-        f"{scope.failed} of them recorded as failed."
-    )
+    complete = "No cell is missing."
+    if scope.missing:
+        complete = (
+            f"Missing cells that other networks have: {scope.missing}; recorded as failed: "
+            f"{scope.failed}."
+        )
     blocks: list[Block] = [
         Text(
             f"{counted(scope.networks, 'network')} and {counted(scope.cells, 'cell')} (a network "
@@ -163,7 +167,7 @@ def _slopes(evidence: Evidence) -> tuple[Block, ...]:
     ]
     others = evidence.conditions.filter(~pl.col("arm").is_in([scope.arm, CONTROL, DENSE]))
     blocks += [
-        results.arm_table(rows, f"arm-{rows['arm'][0]}", f"The arm {rows['arm'][0]}, without tests")
+        results.arm_table(rows, f"arm-{rows['arm'][0]}", OTHER_ARMS[rows["arm"][0]])
         for rows in others.partition_by("arm", maintain_order=True)
     ]
     return tuple(blocks)

@@ -73,7 +73,7 @@ def _html(block: Block, numbered: Numbers, svgs: Mapping[str, str]) -> str:
 
 
 def _html_table(table: Table, number: str) -> str:
-    notes = "".join(f"<p>{to_html(note)}</p>" for note in table.all_notes)
+    notes = f"<p>{to_html(' '.join(table.all_notes))}</p>" if table.all_notes else ""
     files = _files(f"tables/{table.name}", ("csv", "tex"))
     caption = f"{number}. {table.caption}"
     body = (
@@ -113,7 +113,7 @@ def _markdown(block: Block, numbered: Numbers) -> str:
         case Terms(pairs):
             return "".join(f"- **{to_markdown(t)}**: {to_markdown(d)}\n" for t, d in pairs)
         case Table(name=name):
-            notes = "".join(f"\n{to_markdown_line(note)}\n" for note in block.all_notes)
+            notes = f"\n{to_markdown_line(' '.join(block.all_notes))}\n" if block.all_notes else ""
             heading = f"**{numbered[Table, name]}. {to_markdown(block.caption)}**"
             files = f"[CSV](tables/{name}.csv) [LaTeX](tables/{name}.tex)"
             return f"{heading}\n\n{markdown_table(block)}{notes}\n{files}\n"

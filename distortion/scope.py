@@ -99,8 +99,9 @@ def scope(
     tested = used.filter(pl.col("arm") == arm)
     per_kind = cells.select(NETWORK).unique().group_by(NETWORK_FREE).len()["len"]
     failed = log.failed.filter(pl.col("split").fill_null(split) == split)
+    datasets = [_dataset(log, name, split) for name in datasets_by_difficulty(log)]
     return Scope(
-        datasets=tuple(_dataset(log, name, split) for name in datasets_by_difficulty(log)),
+        datasets=tuple(dataset for dataset in datasets if dataset.classes),
         models=tuple(models_by_complexity(log)),
         methods=tuple(methods(log)),
         ratios=tuple(tested["ratio"].unique().sort()),

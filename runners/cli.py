@@ -16,7 +16,7 @@ from runners.nets import NETWORKS
 from runners.progress import make_display
 from runners.status import status
 from runners.studyfile import load_plugins, read_study, shipped, template
-from runners.sweep import Sweep, default_device, default_jobs
+from runners.sweep import Sweep, choose_device, default_jobs
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
@@ -86,7 +86,7 @@ def run(
     Finished networks are kept: after a stop of any kind the same command goes on where it was.
     The folder of the log is printed on stdout.
     """
-    device = default_device() if device == "auto" else device
+    device = choose_device(device)
     jobs = jobs or default_jobs(device)
     sweep = Sweep(read_study(study, plugins), out, data_root.expanduser(), device, jobs)
     display = make_display(Console(stderr=True), quiet)
@@ -153,7 +153,10 @@ def init(path: Path, force: bool) -> None:
     """Write a commented study file to start from; as it is, it runs on digits in a minute."""
     if path.exists() and not force:
         raise click.ClickException(f"{path} exists already. Use --force to overwrite it.")
-    path.write_text(template(), encoding="utf-8")
+    try:
+        path.write_text(template(), encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be written: {error.strerror}.") from None
     click.echo(path)
 
 

@@ -88,7 +88,8 @@ def two_sided(scores: Tensor, keep: int) -> Tensor:
     The threshold is the (1 - keep / p) quantile of the *signed* scores, linearly interpolated,
     and a weight is pruned only if -threshold < score < threshold. Of scores with both signs it
     thus keeps both tails, up to twice the weights asked for; a threshold of 0 or less prunes
-    nothing. Source: shrinkbench_generate_model, strategies/utils.py (Good et al. 2022).
+    nothing. Source: shrinkbench_generate_model, strategies/utils.py (Good et al. 2022), where the
+    scores of biases are ranked too, though biases are never pruned; here they are not.
     """
     values = scores.cpu().numpy()
     threshold = np.quantile(values, 1 - keep / len(values))

@@ -1,9 +1,7 @@
 """One network from initial weights to counts: dense, control, pruned and fine-tuned arms."""
 
 import copy
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -13,10 +11,10 @@ from torch import Tensor, nn
 
 from distortion.schema import CONTROL, DENSE, FINETUNED, PRUNED
 from runners.datasets import Dataset
-from runners.masks import prunable_tensors, size_of, unflatten
+from runners.masks import prunable_tensors, unflatten
 from runners.nets import build
-from runners.provenance import now, weights_hash
 from runners.pruning import Pruning, prunings
+from runners.recipe import Schedule
 from runners.recorder import Cell, Recorder
 from runners.report import Report, silent
 from runners.study import NetworkSpec
@@ -31,7 +29,6 @@ def run_network(
     A cell whose training diverges has no rows; `provenance["failed"]` names it with the reason.
     If that is the dense cell, the table is empty.
     """
-    started = now()
     net = build(
         spec.model.name,
         spec.model.options,
@@ -39,84 +36,64 @@ def run_network(
         data.n_classes,
         seed=spec.streams.seed("weights"),
     ).to(device)
-    recorder = Recorder(spec, data, size_of(net).total, weights_hash(net))
-    clock = Clock()
-    if _dense(net, recorder, clock, report):
-        _arms(net, recorder, clock, report)
-    return recorder.table, {
-        **spec.key,
-        "run_id": spec.run_id,
-        "configuration": spec.configuration,
-        "started": started,
-        "finished": now(),
-        "seconds": clock.seconds,
-        "data_hash": data.digest,
-        "initial_weights_hash": recorder.initial_weights,
-        "dense_weights_hash": weights_hash(net),
-        "cells": recorder.cells,
-        "failed": recorder.failed,
-    }
+    recorder = Recorder(spec, data, net)
+    if _dense(net, recorder, report):
+        _arms(net, recorder, report)
+    return recorder.table, recorder.provenance(net)
 
 
-class Clock:
-    """Seconds spent per stage."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Add the time spent in the block to a stage."""
-        start = time.perf_counter()
-        yield
-        spent = time.perf_counter() - start
-        self.seconds[name] = round(self.seconds.get(name, 0.0) + spent, 3)
-
-
-def _dense(net: nn.Module, recorder: Recorder, clock: Clock, report: Report) -> bool:
+def _dense(net: nn.Module, recorder: Recorder, report: Report) -> bool:
     """Train and count the dense network; return whether it can be pruned."""
     spec = recorder.spec
     cell = Cell(DENSE, recorder.n_params)
-    report(str(cell))
     replica = Replica(net, _nothing_pruned(net), spec.streams.child(DENSE))
-    on_epoch = partial(report, epochs=1)
-    with clock.stage(DENSE):
-        outcome = next(train([replica], recorder.data, spec.recipe, spec.recipe.dense, on_epoch))
-        if outcome.failure:
-            recorder.fail(cell, outcome.failure)
-            return False
-        counted = recorder.count(net, cell, outcome.train_loss)
-    report(cells=1)
-    return counted
+    counted = _train_and_count([cell], [replica], spec.recipe.dense, recorder, report)
+    return counted == [True]
 
 
-def _arms(net: nn.Module, recorder: Recorder, clock: Clock, report: Report) -> None:
+def _arms(net: nn.Module, recorder: Recorder, report: Report) -> None:
     """Run the control, pruned and fine-tuned arms; the dense network is left as it is."""
-    spec, data = recorder.spec, recorder.data
+    spec = recorder.spec
     control = Replica(copy.deepcopy(net), _nothing_pruned(net), spec.streams.child(CONTROL))
     cells, replicas = [Cell(CONTROL, recorder.n_params)], [control]
     report("scores")
-    with clock.stage("scores"):
-        plan = prunings(net, data, spec)
+    with recorder.stage("scores"):
+        plan = prunings(net, recorder.data, spec)
     for pruning in plan:
         replica = _pruned(net, pruning, spec)
         cell = _cell(PRUNED, pruning, recorder.n_params)
         report(str(cell))
-        with clock.stage(PRUNED):
+        with recorder.stage(PRUNED):
             recorder.count(replica.net, cell)
         report(cells=1)
         cells.append(_cell(FINETUNED, pruning, recorder.n_params))
         replicas.append(replica)
-    outcomes = train(replicas, data, spec.recipe, spec.recipe.finetune, partial(report, epochs=1))
+    _train_and_count(cells, replicas, spec.recipe.finetune, recorder, report)
+
+
+def _train_and_count(
+    cells: Sequence[Cell],
+    replicas: Sequence[Replica],
+    schedule: Schedule,
+    recorder: Recorder,
+    report: Report,
+) -> list[bool]:
+    """Take the networks of cells through a schedule; return which of them could be counted."""
+    counted = []
+    outcomes = train(
+        replicas, recorder.data, recorder.spec.recipe, schedule, partial(report, epochs=1)
+    )
     for cell, replica in zip(cells, replicas, strict=True):
         report(str(cell))
-        with clock.stage(cell.arm):
+        with recorder.stage(cell.arm):
             outcome = next(outcomes)
             if outcome.failure:
                 recorder.fail(cell, outcome.failure)
+                counted.append(False)
             else:
-                recorder.count(replica.net, cell, outcome.train_loss)
+                counted.append(recorder.count(replica.net, cell, outcome.train_loss))
         report(cells=1)
+    return counted
 
 
 def _pruned(net: nn.Module, pruning: Pruning, spec: NetworkSpec) -> Replica:

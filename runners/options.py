@@ -2,7 +2,8 @@
 
 The fields come from a dataclass, or from the keyword-only parameters of a function (the options
 that a data set, a network or a method takes). Supported types: str, int, float, bool, Literal,
-unions, and tuples such as tuple[int, ...] or tuple[int, float].
+unions, and tuples such as tuple[int, ...] or tuple[int, float]. Lists and tables are only known as
+such; any other hint, as a user's function may have, takes any value.
 """
 
 import dataclasses
@@ -15,6 +16,14 @@ from dataclasses import dataclass
 from distortion.errors import StudyError, did_you_mean
 
 REQUIRED = inspect.Parameter.empty
+PLAIN: dict[object, str] = {
+    str: "a string",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "a table",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +93,6 @@ def convert(value: object, hint: object, where: str) -> object:
 def _match(value: object, hint: object) -> tuple[bool, object]:
     """Return whether `value` fits `hint`, and the converted value."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if hint is object:
-        return True, value
     if origin is typing.Literal:
         return value in args, value
     if origin in (types.UnionType, typing.Union):
@@ -95,11 +102,14 @@ def _match(value: object, hint: object) -> tuple[bool, object]:
         return _match_tuple(value, args)
     if hint is type(None):
         return value is None, value
+    kind = origin or hint
+    if kind not in PLAIN:
+        return True, value
     if isinstance(value, bool) or hint is bool:  # True is an int in Python, not in a study file
         return isinstance(value, bool) and hint is bool, value
     if hint is float and isinstance(value, int):
         return True, float(value)
-    return isinstance(value, typing.cast(type, hint)), value
+    return isinstance(value, typing.cast(type, kind)), value
 
 
 def _match_tuple(value: object, args: tuple) -> tuple[bool, object]:
@@ -123,8 +133,7 @@ def words(hint: object) -> str:
         if args[-1] is ...:
             return f"a list, each item {words(args[0])}"
         return f"a list of {len(args)} ({', '.join(words(arg) for arg in args)})"
-    plain = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
-    return plain.get(typing.cast(type, hint), str(hint))
+    return PLAIN.get(origin or hint, "given")
 
 
 def _nearest(value: object, hint: object) -> str:

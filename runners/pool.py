@@ -4,14 +4,14 @@ import signal
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from threading import current_thread, main_thread
 
 from runners.study import NetworkSpec
-from runners.worker import Message, Progress, Raised, Setup, serve
+from runners.worker import Message, Raised, Setup, Step, serve
 
 SPAWN = get_context("spawn")  # forked processes cannot use CUDA
 
@@ -43,7 +43,7 @@ def compute(
                 member = next(m for m in members if m.pipe is pipe)
                 message = _receive(member)
                 yield member.network, message
-                if isinstance(message, Progress):
+                if isinstance(message, Step):
                     continue
                 members.remove(member)
                 if waiting:
@@ -63,8 +63,9 @@ def _start(network: NetworkSpec, setup: Setup) -> Member:
     with _interrupts_ignored():
         process.start()
     theirs.close()  # so that the pipe ends when the process does
-    ours.send(network)
-    return Member(process, ours, network)
+    member = Member(process, ours, network)
+    _tell(member, network)
+    return member
 
 
 def _receive(member: Member) -> Message:
@@ -83,7 +84,7 @@ def _receive(member: Member) -> Message:
 def _continue(member: Member, network: NetworkSpec, setup: Setup) -> Member:
     """Give a worker its next network; start another where it has died meanwhile."""
     if _tell(member, network):
-        return Member(member.process, member.pipe, network)
+        return replace(member, network=network)
     return _start(network, setup)
 
 

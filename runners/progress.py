@@ -10,8 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from runners.study import NetworkSpec
-from runners.worker import Finished, Message, Raised
-from runners.worker import Progress as Step
+from runners.worker import Finished, Message, Raised, Step
 
 
 class Tally:
@@ -67,8 +66,9 @@ class Display:
     def shown(self, waiting: Sequence[NetworkSpec], n_networks: int) -> Iterator[None]:
         """Show the sweep while the block runs."""
         self.tally = Tally(waiting, n_networks)
-        if len(waiting) < n_networks and not self.quiet:
-            self.note(f"{n_networks - len(waiting)} of {n_networks} networks are done already.")
+        if not self.quiet:
+            done = f"{self.tally.networks} of {n_networks} networks are done"
+            self.note(f"{done}, {self.tally.n_cells} cells are to be computed.")
         yield
 
     def update(self, network: NetworkSpec, message: Message) -> None:

@@ -1,6 +1,10 @@
 """What one network leaves behind: rows of the log, and per cell a line for the provenance."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 import torch
@@ -8,8 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from distortion.schema import COLUMNS, DENSE, NO_METHOD
-from runners.counts import class_counts, logits, mean_loss
-from runners.datasets import Dataset, Images
+from runners.counts import class_counts, logits
+from runners.datasets import Dataset
+from runners.masks import size_of
+from runners.provenance import now, weights_hash
 from runners.study import NetworkSpec
 
 INTERVENTION = "pruning"
@@ -46,15 +52,15 @@ class Cell:
 class Recorder:
     """Collects the rows of a network. Nothing that varies between machines goes into the table."""
 
-    def __init__(
-        self, spec: NetworkSpec, data: Dataset, n_params: int, initial_weights: str
-    ) -> None:
+    def __init__(self, spec: NetworkSpec, data: Dataset, net: nn.Module) -> None:
         self.spec = spec
         self.data = data
-        self.n_params = n_params
-        self.initial_weights = initial_weights
+        self.n_params = size_of(net).total
+        self.initial_weights = weights_hash(net)
         self.cells: list[dict[str, object]] = []
         self.failed: list[dict[str, object]] = []
+        self.seconds: dict[str, float] = {}
+        self._started = now()
         self._rows: list[dict[str, object]] = []
         self._dense: dict[str, Tensor] = {}
 
@@ -62,6 +68,29 @@ class Recorder:
     def table(self) -> pl.DataFrame:
         """The rows so far, with the columns of the log."""
         return pl.DataFrame(self._rows, schema=SCHEMA)
+
+    def provenance(self, dense: nn.Module) -> dict[str, Any]:
+        """Return the provenance of the network that was recorded, given its dense weights."""
+        return {
+            **self.spec.key,
+            "run_id": self.spec.run_id,
+            "configuration": self.spec.configuration,
+            "started": self._started,
+            "finished": now(),
+            "seconds": {stage: round(spent, 3) for stage, spent in self.seconds.items()},
+            "data_hash": self.data.digest,
+            "initial_weights_hash": self.initial_weights,
+            "dense_weights_hash": weights_hash(dense),
+            "cells": self.cells,
+            "failed": self.failed,
+        }
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Add the time spent in the block to a stage."""
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
     def fail(self, cell: Cell, reason: str) -> None:
         """Record a cell as failed in every split; it gets no rows."""
@@ -71,11 +100,12 @@ class Recorder:
             self.failed.append({**self._key(cell, split), "reason": reason})
 
     def count(self, net: nn.Module, cell: Cell, train_loss: float | None = None) -> bool:
-        """Count a cell on all splits of the study; return whether it could be counted.
+        """Count a cell on the splits of the study; return whether it could be counted.
 
         The dense cell must come first: it is the parent of all others.
         """
-        outputs = {split: logits(net, self.data, self._images(split)) for split in self.spec.count}
+        splits = {"test": self.data.test, "validation": self.data.validation}
+        outputs = {name: logits(net, self.data, part) for name, part in splits.items() if len(part)}
         if not all(bool(torch.isfinite(output).all()) for output in outputs.values()):
             self.fail(cell, "the outputs of the network are not finite")
             return False
@@ -84,17 +114,17 @@ class Recorder:
             "ratio_achieved": self.n_params / cell.n_remaining,
             "train_loss": train_loss,
         }
-        if len(self.data.validation):
-            line["validation_loss"] = mean_loss(net, self.data, self.data.validation)
-        for split, output in outputs.items():
-            labels = self._images(split).labels
-            line[f"{split}_loss"] = float(functional.cross_entropy(output, labels))
-            line[f"{split}_accuracy"] = self._add_rows(cell, split, output.argmax(1), labels)
+        for name, output in outputs.items():
+            predictions, labels = output.argmax(1), splits[name].labels
+            line[f"{name}_loss"] = float(functional.cross_entropy(output, labels))
+            line[f"{name}_accuracy"] = int((predictions == labels).sum()) / len(labels)
+            if name in self.spec.count:
+                self._add_rows(cell, name, predictions, labels)
         self.cells.append(line)
         return True
 
-    def _add_rows(self, cell: Cell, split: str, predictions: Tensor, labels: Tensor) -> float:
-        """Add one row per class and return the accuracy."""
+    def _add_rows(self, cell: Cell, split: str, predictions: Tensor, labels: Tensor) -> None:
+        """Add one row per class."""
         if cell.arm == DENSE:
             self._dense[split] = predictions
         counts = class_counts(predictions, labels, self._dense[split], self.data.n_classes)
@@ -123,7 +153,6 @@ class Recorder:
                     "weights_hash": self.initial_weights,
                 }
             )
-        return float(counts.correct.sum() / counts.n.sum())
 
     def _key(self, cell: Cell, split: str) -> dict[str, object]:
         return {
@@ -134,6 +163,3 @@ class Recorder:
             "arm": cell.arm,
             "split": split,
         }
-
-    def _images(self, split: str) -> Images:
-        return {"test": self.data.test, "validation": self.data.validation}[split]

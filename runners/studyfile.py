@@ -1,6 +1,7 @@
 """Study files: TOML to a `Study`, every mistake answered with the place, the rule and a hint."""
 
 import importlib
+import math
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -181,6 +182,8 @@ def _seeds(value: int | tuple[int, ...], where: str) -> tuple[int, ...]:
 def _ratios(value: tuple[float, ...], where: str) -> tuple[float, ...]:
     if not value or len(set(value)) < len(value):
         raise StudyError(f"{where}: ratios must be different, and at least one is needed.")
+    if not all(math.isfinite(ratio) for ratio in value):
+        raise StudyError(f"{where}: ratios must be finite numbers, not {list(value)}.")
     if min(value) <= 1:
         raise StudyError(
             f"{where}: ratio {min(value):g} removes nothing; ratios are parameters before / after "
@@ -205,6 +208,8 @@ def _check(study: Study, where: str) -> None:
                     f"{where}: {count} [[{kind}]] blocks would have the name {name!r} in the log. "
                     f"Give each its own `{key}`."
                 )
+    if len(set(study.count)) != len(study.count) or not study.count:
+        raise StudyError(f"{where}: count must name each split once, and at least one.")
     plain = [method.label for method in study.methods if method.match is None]
     for method in study.methods:
         if method.label == NO_METHOD:

@@ -73,9 +73,20 @@ class Sweep:
         return problems
 
 
-def default_device() -> str:
-    """Return "cuda" where there is a GPU that torch can use, else "cpu"."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+def choose_device(name: str) -> str:
+    """Return "cpu" or "cuda"; of "auto", cuda where there is a GPU that torch can use.
+
+    Raises
+    ------
+    StudyError
+        "cuda" was asked for and is not there.
+    """
+    available = torch.cuda.is_available()
+    if name == "auto":
+        return "cuda" if available else "cpu"
+    if name == "cuda" and not available:
+        raise StudyError("torch finds no GPU that it can use. Pass --device cpu, or auto.")
+    return name
 
 
 def default_jobs(device: str) -> int:

@@ -13,13 +13,11 @@ from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-import polars as pl
 import torch
 
 from distortion.errors import DistortionError
 from distortion.log import write_shard
-from distortion.schema import DENSE
-from runners.datasets import Dataset, DatasetSpec, load
+from runners.datasets import Dataset, load
 from runners.networkrun import run_network
 from runners.provenance import environment
 from runners.study import NetworkSpec
@@ -39,7 +37,7 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class Step:
     """How far a network is: the cell it is in, epochs and cells since the last message."""
 
     cell: str
@@ -49,7 +47,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A network whose shard is written; `failed` counts its failed cells."""
+    """A network whose shard is written.
+
+    accuracy   of the dense network on the test images; None if it failed
+    failed     number of failed cells
+    """
 
     seconds: float
     accuracy: float | None
@@ -64,17 +66,17 @@ class Raised:
     details: str = ""
 
 
-Message = Progress | Finished | Raised
+Message = Step | Finished | Raised
 
 
 @dataclass
 class Worker:
-    """The state of a worker process: its setup, its surroundings, the data set used last."""
+    """The state of a worker process: its setup, its surroundings, the data sets loaded so far."""
 
     setup: Setup
     device: torch.device = field(init=False)
     environment: dict[str, object] = field(init=False)
-    _last: tuple[DatasetSpec, int, Dataset] | None = None
+    datasets: dict[str, Dataset] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.device = torch.device(self.setup.device)
@@ -90,23 +92,25 @@ class Worker:
         """Compute one network and write its shard."""
         start = time.perf_counter()
         try:
-            data = self._data(spec.dataset, spec.split_seed)
-            table, provenance = run_network(spec, data, self.device, Throttle(send))
+            table, provenance = run_network(spec, self.data(spec), self.device, Throttle(send))
             write_shard(
                 table, provenance | self.environment, spec.folder(self.setup.out), spec.run_id
             )
         except Exception as error:  # whatever it is, the other networks go on
             reason = f"{error}" if isinstance(error, DistortionError) else f"{error!r}"
             return Raised(reason, traceback.format_exc())
-        return Finished(
-            time.perf_counter() - start, dense_accuracy(table), len(provenance["failed"])
-        )
+        cells = provenance["cells"]  # the dense one first, none if it failed
+        accuracy = cells[0]["test_accuracy"] if cells else None
+        return Finished(time.perf_counter() - start, accuracy, len(provenance["failed"]))
 
-    def _data(self, spec: DatasetSpec, split_seed: int) -> Dataset:
-        if self._last is None or self._last[:2] != (spec, split_seed):
-            data = load(spec, split_seed, self.setup.data_root, self.device)
-            self._last = (spec, split_seed, data)
-        return self._last[2]
+    def data(self, spec: NetworkSpec) -> Dataset:
+        """Return the data set of a network; each data set of the study is loaded once."""
+        label = spec.dataset.label
+        if label not in self.datasets:
+            self.datasets[label] = load(
+                spec.dataset, spec.split_seed, self.setup.data_root, self.device
+            )
+        return self.datasets[label]
 
 
 class Throttle:
@@ -124,15 +128,9 @@ class Throttle:
         self.epochs += epochs
         self.cells += cells
         if time.monotonic() - self.sent >= INTERVAL:
-            self.send(Progress(self.cell, self.epochs, self.cells))
+            self.send(Step(self.cell, self.epochs, self.cells))
             self.epochs = self.cells = 0
             self.sent = time.monotonic()
-
-
-def dense_accuracy(table: pl.DataFrame) -> float | None:
-    """Return the test accuracy of the dense network, None if there is none."""
-    dense = table.filter(pl.col("arm") == DENSE, pl.col("split") == "test")
-    return int(dense["correct"].sum()) / int(dense["n"].sum()) if dense.height else None
 
 
 def serve(pipe: Connection, setup: Setup) -> None:

@@ -2,7 +2,7 @@
 
 A ```console block holds commands after `$ ` and their output; a ```python block is run, and the
 ```text block after it is what it prints; a ```toml block is a study file. ```bash blocks are the
-set-up commands, which CI runs. `python tests/test_readme.py` writes the present outputs in.
+set-up commands, which CI runs. `python -m tests.test_readme` writes the present outputs in.
 """
 
 import contextlib

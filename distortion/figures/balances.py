@@ -26,7 +26,7 @@ from distortion.tables import numbers
 
 COLUMNS: Final = 6
 # Panels that reach at most so many times farther than the dense balances share one axis.
-SIMILAR: Final = 1.35
+SIMILAR: Final = 1.5
 COLUMNS_OF_DATA: Final = (
     *CONTEXT,
     "method",

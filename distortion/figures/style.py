@@ -41,6 +41,8 @@ VARIABLES: Final = {
     "green": GREEN,
     "purple": PURPLE,
 }
+# A little above the 4/3 of CSS, so that 9-point text is about as large as a caption.
+PIXELS_PER_POINT: Final = 1.5
 PNG_DPI: Final = 150
 LIGHT_LIMIT: Final = 5_000
 
@@ -141,12 +143,11 @@ def inline_svg(text: str, name: str) -> str:
     for variable, colour in VARIABLES.items():
         text = text.replace(colour, f"var(--{variable})")
     text = text.replace("fill: #ffffff", "fill: var(--paper)")
-    return re.sub(
-        r'<svg [^>]*?viewBox="([^"]*)"[^>]*>',
-        r'<svg viewBox="\1" role="presentation">',
-        text,
-        count=1,
-    )
+    box = re.search(r'viewBox="(\S+ \S+ (\S+) \S+)"', text)
+    assert box is not None
+    widest = round(float(box[2]) * PIXELS_PER_POINT)
+    opening = f'<svg viewBox="{box[1]}" style="max-width: {widest}px" role="presentation">'
+    return opening + text[text.index(">") + 1 :]
 
 
 def drawable(text: object, limit: int = 28) -> str:

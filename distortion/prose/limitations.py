@@ -38,11 +38,13 @@ def few_networks(scope: Scope) -> str | None:
             "One network per data set and model: nothing can be tested, and another seed may give "
             "other numbers."
         )
-    size = "very few" if fewest < FEW else "few"
-    return (
-        f"As {size} as {counted(fewest, 'network')} per data set and model: only large effects "
-        "can be detected, and an undecided test says little."
-    )
+    networks = f"{counted(fewest, 'network')} per data set and model"
+    if fewest < FEW:
+        return (
+            f"Only {networks}: even how much networks vary is poorly known, only large effects can "
+            "be detected, and an undecided test says little."
+        )
+    return f"{networks}: small effects go undetected, and an undecided test says little."
 
 
 def one_dataset(scope: Scope) -> str | None:

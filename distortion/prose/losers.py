@@ -30,18 +30,33 @@ def largest_losses(classes: pl.DataFrame, first: int) -> pl.DataFrame:
     )
 
 
-def losing_classes(classes: pl.DataFrame, conditions: pl.DataFrame) -> list[str]:
-    """Per data set, the classes that lose most at the largest ratio, and the largest loss."""
+def losing_classes(
+    classes: pl.DataFrame, conditions: pl.DataFrame, *, above_chance: bool = False
+) -> list[str]:
+    """Per data set, the classes that lose most at the largest ratio, and the largest loss.
+
+    `above_chance` says that conditions near chance level were left out of `classes`.
+    """
+    at = "At the largest ratio above chance level" if above_chance else "At the largest ratio"
     worst = largest_losses(classes, 1)
     sentences = []
     for rows in worst.partition_by("dataset", maintain_order=True):
         sure = rows.filter(pl.col("verdict") == "loses")
         of = f" of {clean(rows['dataset'][0])}" if worst["dataset"].n_unique() > 1 else ""
         if not sure.height:
-            sentences.append(f"At the largest ratio no class{of} loses recall detectably.")
+            sentences.append(f"{at}, {_undetected(rows, of, conditions)}")
             continue
-        sentences.append(_sentence(sure, rows.height, of, conditions))
+        sentences.append(f"{at}, {_sentence(sure, rows.height, of, conditions)}")
     return sentences[:NAMED]
+
+
+def _undetected(worst: pl.DataFrame, of: str, conditions: pl.DataFrame) -> str:
+    row = worst.sort("estimate").row(0, named=True)
+    lost = numbers.fixed(-100 * row["estimate"], 1)
+    return (
+        f"no loss of a single class{of} is detected; the largest mean loss is "
+        f"{lost} points, of class “{clean(row['class_label'])}” ({place(row, conditions)})."
+    )
 
 
 def _sentence(sure: pl.DataFrame, series: int, of: str, conditions: pl.DataFrame) -> str:
@@ -56,11 +71,11 @@ def _sentence(sure: pl.DataFrame, series: int, of: str, conditions: pl.DataFrame
     example = f"{loss} points ({place(row, conditions)})"
     if series == 1:
         name = clean(row["class_label"])
-        return f"At the largest ratio, class “{name}”{of} loses most recall: {example}."
+        return f"class “{name}”{of} loses most recall: {example}."
     shown = [f"“{clean(label)}” in {n}" for label, n in counts.head(NAMED).iter_rows()]
     pairs = counted(series, "combination")
     return (
-        f"At the largest ratio with working networks, the class{of} that loses most recall is "
+        f"the class{of} that loses most recall is "
         f"{', '.join(shown)} of {pairs} of model and method; the largest of these losses is class "
         f"“{clean(row['class_label'])}”, {example}."
     )

@@ -45,11 +45,24 @@ def headline(cells: pl.DataFrame, versus: pl.DataFrame) -> str:
             parts.append(f"in {undecided} the data do not decide")
         found = joined(parts)
         found = found[0].upper() + found[1:]
-    if versus.height:
-        larger = verdicts(versus).get("larger slope", 0)
-        found += f"; compared with fine-tuning alone, they widened in {larger}"
-        found += "" if versus.height == total else f" of {versus.height}"
-    return f"{found}."
+    return f"{found}{_than_control(versus, total)}."
+
+
+def _than_control(versus: pl.DataFrame, total: int) -> str:
+    """The end of the headline: how slopes compare with those of the control."""
+    count = verdicts(versus)
+    if count.get("no test", 0) == versus.height:
+        return ""
+    start = "; compared with fine-tuning alone, "
+    if versus.height == 1:
+        words = {"larger slope": "they widened", "smaller slope": "they narrowed"}
+        return start + words.get(versus["verdict"][0], "no difference was detected")
+    of = "" if versus.height == total else f" of {versus.height}"
+    words = {"larger slope": "widened", "smaller slope": "narrowed"}
+    parts = [
+        f"{word} in {count[verdict]}{of}" for verdict, word in words.items() if verdict in count
+    ]
+    return start + (f"they {joined(parts)}" if parts else "no difference was detected")
 
 
 def population(scope: Scope) -> str:
@@ -94,7 +107,7 @@ def verdict(
         [population(scope)],
         [_counts(cells), *_starts(cells), *_strongest(cells, conditions)],
         [_control(scope, control, versus)],
-        losing_classes(working, conditions),
+        losing_classes(working, conditions, above_chance=lost.height > 0),
         cautions(cells, conditions, lost),
     ]
     return [" ".join(sentences) for sentences in paragraphs if sentences]
@@ -115,10 +128,20 @@ def compared_in_words(found: pl.DataFrame) -> str:
 def _counts(cells: pl.DataFrame) -> str:
     count = verdicts(cells)
     tested = cells.height - count.get("no test", 0)
+    if tested == cells.height == 1:
+        row = cells.row(0, named=True)
+        kappa, rho = numbers.fixed(row["kappa"]), numbers.fixed(row["rho"])
+        return f"The slope is {alpha(row)}, with κ = {kappa} and ρ = {rho}: {row['verdict']}."
     if not tested:
+        slopes = cells["estimate"].drop_nulls().sort()
+        known = (
+            f" The slopes α run from {numbers.fixed(slopes[0])} to {numbers.fixed(slopes[-1])}."
+            if len(slopes)
+            else " No slope is defined."
+        )
         return (
-            "With one network per condition, or networks that do not vary, no test is possible "
-            f"({CONDITION_MEANS})."
+            "With one network per condition, networks that do not vary or slopes that are not "
+            f"defined, no test is possible ({CONDITION_MEANS}).{known}"
         )
     words = [
         ("intensifies", "above 1 in {} (gaps intensify)"),
@@ -140,7 +163,7 @@ def _counts(cells: pl.DataFrame) -> str:
 
 def _starts(cells: pl.DataFrame) -> list[str]:
     """Per method: the ratio from which gaps intensify."""
-    if not (cells["verdict"] == "intensifies").any():
+    if cells.height == 1 or not (cells["verdict"] == "intensifies").any():
         return []
     plurals = {"dataset": "data sets", "model": "models"}
     differ = varying(cells, CONTEXT)
@@ -170,7 +193,7 @@ def _starts(cells: pl.DataFrame) -> list[str]:
 
 def _strongest(cells: pl.DataFrame, conditions: pl.DataFrame) -> list[str]:
     up = cells.filter(pl.col("verdict") == "intensifies").sort("estimate", descending=True)
-    if not up.height:
+    if cells.height == 1 or not up.height:
         return []
     row = up.row(0, named=True)
     there = conditions.join(up.head(1).select(CONDITION), on=CONDITION, how="semi")
@@ -199,6 +222,16 @@ def _control(scope: Scope, control: pl.DataFrame, versus: pl.DataFrame) -> str:
     if not versus.height:
         return f"{text} The reported arm was not fine-tuned, so that it is not compared with it."
     count = verdicts(versus)
+    if count.get("no test", 0) == versus.height:
+        return f"{text} The difference from it could not be tested."
+    if versus.height == 1:
+        row = versus.row(0, named=True)
+        bounds = (row[c] for c in ("estimate", "conf_low", "conf_high"))
+        difference = numbers.interval(*bounds, null=0.0, signed=True)
+        return (
+            f"{text} Against their own control, the slope of {scope.treated} networks differs by "
+            f"{difference} ({row['verdict']})."
+        )
     return (
         f"{text} Against their own control, slopes of compressed networks are larger in "
         f"{count.get('larger slope', 0)} of {counted(versus.height, 'condition')}, smaller in "

@@ -15,6 +15,8 @@ def joined(parts: list[str]) -> str:
 
 def alpha(row: dict[str, Any]) -> str:
     """`α = 1.06 [1.02, 1.10]`."""
+    if row["estimate"] is None:
+        return "an undefined α"
     bounds = (row[c] for c in ("estimate", "conf_low", "conf_high"))
     return f"α = {numbers.interval(*bounds, null=1.0)}"
 

@@ -27,8 +27,8 @@ def significant(value: float | None, digits: int = 2) -> str:
     """`value` with that many significant digits, without exponent: 0.0034."""
     if value is None or not math.isfinite(value) or value == 0:
         return fixed(value, 0)
-    places = digits - 1 - math.floor(math.log10(abs(value)))
-    return fixed(round(value, places), max(0, places))
+    rounded = float(f"{value:.{digits - 1}e}")
+    return fixed(rounded, max(0, digits - 1 - math.floor(math.log10(abs(rounded)))))
 
 
 def percent(share: float | None, digits: int = 1) -> str:

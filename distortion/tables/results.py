@@ -105,8 +105,9 @@ def slope_table(found: pl.DataFrame, conditions: pl.DataFrame, name: str, captio
         *caveats(data),
     )
     notes = (
-        f"α: mean over networks, with {_levels(data)} intervals. {VARIATION} κ: geometric mean, ρ: mean over networks. α̂, r²: one "
-        "line through the classes of all networks. Ā: mean accuracy.",
+        f"α: mean over networks, with {_levels(data)} intervals. {VARIATION} κ: geometric mean, "
+        "ρ: mean over networks. α̂, r²: one line through the classes of all networks. Ā: mean "
+        "accuracy.",
         *_network_note(data),
     )
     return Table(name, caption, data, columns, (*notes, *common_caveat(data)), central=True)

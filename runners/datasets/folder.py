@@ -37,7 +37,10 @@ def folder(
 
 
 def _class_folders(part: Path) -> tuple[str, ...]:
-    return tuple(sorted(p.name for p in part.iterdir() if p.is_dir() and p.name[0] != "."))
+    names = sorted(p.name for p in part.iterdir() if p.is_dir() and p.name[0] != ".")
+    if not names:
+        raise StudyError(f"{part} has no sub-folders: one per class is expected.")
+    return tuple(names)
 
 
 def _read(part: Path, names: tuple[str, ...], size: tuple[int, int] | None) -> Images:

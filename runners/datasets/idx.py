@@ -54,9 +54,9 @@ def read_idx(path: Path) -> np.ndarray:
     if len(content) < 4 or content[:3] != b"\x00\x00\x08":
         raise StudyError(f"{path} is not an IDX file of unsigned bytes: it starts {content[:4]!r}.")
     start = 4 + 4 * content[3]
-    shape = np.frombuffer(content[4:start], dtype=">i4")
+    shape = np.frombuffer(content[4:start].ljust(start - 4, b"\0"), dtype=">i4")
     values = np.frombuffer(content[start:], dtype=np.uint8)
-    if len(values) != shape.prod():
+    if len(values) != shape.prod() or not len(values):
         raise StudyError(
             f"{path} is truncated: its header promises {shape.prod()} values, it holds "
             f"{len(values)}. Fetch the file again."

@@ -46,6 +46,8 @@ def _read(path: Path, image: str, label: str, size: tuple[int, int] | None) -> I
         table = pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise StudyError(f"{path} is not a readable Parquet file: {error}") from None
+    if table.is_empty():
+        raise StudyError(f"{path} has no rows.")
     for column in (image, label):
         if column not in table.columns:
             raise StudyError(

@@ -31,9 +31,7 @@ def digits(cpu):
     """Digits with 160 training, 40 validation and 899 test images."""
     from runners.datasets import DatasetSpec, load
 
-    spec = DatasetSpec(
-        "digits", "digits", test_share=0.5, validation_share=0.2, train_limit=200
-    )
+    spec = DatasetSpec("digits", "digits", test_share=0.5, validation_share=0.2, train_limit=200)
     return load(spec, 0, Path(), cpu)
 
 

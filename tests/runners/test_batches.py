@@ -12,7 +12,9 @@ RECIPE = Recipe(dense=((1, 0.1),), finetune=((1, 0.1),), batch_size=48)
 
 def test_an_epoch_has_every_training_image_once_in_a_new_order(digits):
     order = stream(0, "order")
-    epochs = [torch.cat([y for _, y in training_batches(digits, RECIPE, order, None)]) for _ in "ab"]
+    epochs = [
+        torch.cat([y for _, y in training_batches(digits, RECIPE, order, None)]) for _ in "ab"
+    ]
     for labels in epochs:
         assert torch.equal(labels.sort().values, digits.train.labels.sort().values)
     assert not torch.equal(*epochs)

@@ -32,4 +32,6 @@ def test_the_mean_loss_of_equal_logits_is_the_log_of_the_number_of_classes(digit
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.zero_()
-    assert mean_loss(net, digits, digits.test) == pytest.approx(torch.log(torch.tensor(10.0)).item())
+    assert mean_loss(net, digits, digits.test) == pytest.approx(
+        torch.log(torch.tensor(10.0)).item()
+    )

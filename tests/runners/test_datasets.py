@@ -89,6 +89,14 @@ def test_idx_file_that_is_not_gzip(tmp_path, cpu):
         read("idx", tmp_path, cpu, path=".")
 
 
+def test_idx_file_cut_within_its_header(tmp_path, cpu):
+    write_idx(tmp_path)
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:9])
+    with pytest.raises(StudyError, match=r"train-images.* is truncated"):
+        read("idx", tmp_path, cpu, path=".")
+
+
 def test_file_that_is_not_idx(tmp_path, cpu):
     write_idx(tmp_path)
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(b"hello, world")
@@ -168,6 +176,32 @@ def test_unusable_tables(options, message, tmp_path, cpu):
         read("parquet", tmp_path, cpu, **options)
 
 
+def test_an_empty_table(tmp_path, cpu):
+    pl.DataFrame(schema={"image": pl.Binary, "label": pl.Int64}).write_parquet(
+        tmp_path / "t.parquet"
+    )
+    with pytest.raises(StudyError, match=r"t.parquet has no rows"):
+        read("parquet", tmp_path, cpu, train="t.parquet")
+
+
+def test_images_of_more_than_8_bits_are_not_clipped_in_silence(tmp_path, cpu):
+    images = [png(p) for p in PIXELS]
+    images[2] = png(PIXELS[2].astype(np.uint16) * 257)
+    train = write_table(tmp_path / "t.parquet", images)
+    with pytest.raises(StudyError, match=r"row 2: the image has mode I;16.*without loss"):
+        read("parquet", tmp_path, cpu, train=train)
+
+
+def test_colour_is_not_dropped_in_silence_but_grey_fits_into_colour(tmp_path, cpu):
+    grey, colour = png(PIXELS[0]), png(np.stack([PIXELS[0]] * 3, axis=2))
+    train = write_table(tmp_path / "t.parquet", [grey, colour] * 6)
+    with pytest.raises(StudyError, match=r"row 1: the image has mode RGB.*grey like the first"):
+        read("parquet", tmp_path, cpu, train=train)
+    train = write_table(tmp_path / "t.parquet", [colour, grey] * 6)
+    data = read("parquet", tmp_path, cpu, train=train, test=train)
+    assert torch.equal(data.test.pixels[1], data.test.pixels[0])
+
+
 def test_missing_labels(tmp_path, cpu):
     train = write_table(tmp_path / "t.parquet", labels=[0, 1, None] * 4)
     with pytest.raises(StudyError, match="4 missing"):
@@ -228,6 +262,9 @@ def test_unreadable_image_in_a_folder(tmp_path, cpu):
 def test_folder_problems(tmp_path, cpu):
     with pytest.raises(StudyError, match="pets is not a folder"):
         read("folder", tmp_path, cpu, path="pets")
+    (tmp_path / "pets").mkdir()
+    with pytest.raises(StudyError, match="pets has no sub-folders: one per class"):
+        read("folder", tmp_path, cpu, path="pets", test_share=0.5)
     write_folder(tmp_path / "pets", names=("cat",))
     with pytest.raises(StudyError, match="at least two"):
         read("folder", tmp_path, cpu, path="pets", test_share=0.5)
@@ -250,7 +287,7 @@ def test_a_data_set_is_registered_in_a_line(tmp_path, cpu):
 
 
 def test_an_unknown_data_set_gets_the_nearest_name():
-    with pytest.raises(StudyError, match="Unknown data set 'cifar-10'. Did you mean 'cifar10'"):
+    with pytest.raises(StudyError, match=r"Unknown data set 'cifar-10'. Did you mean 'cifar10'"):
         DATASETS["cifar-10"]
 
 
@@ -261,7 +298,7 @@ def test_a_failed_download_says_what_to_pass(tmp_path, cpu, monkeypatch):
         raise RuntimeError("Error downloading")
 
     monkeypatch.setattr(datasets, "CIFAR10", fail)
-    with pytest.raises(StudyError, match="CIFAR10 was not found.*--data-root"):
+    with pytest.raises(StudyError, match=r"CIFAR10 was not found.*--data-root"):
         read("cifar10", tmp_path, cpu)
 
 

@@ -37,7 +37,9 @@ def weights(n=200, decay=EPSILON, sizes=(200,)):
 )
 def test_scores_follow_their_formulas(name, formula):
     w = weights(decay=0.3)
-    expected = [formula(t, g, 0.3) for t, g in zip(w.theta.tolist(), w.gradient.tolist(), strict=True)]
+    expected = [
+        formula(t, g, 0.3) for t, g in zip(w.theta.tolist(), w.gradient.tolist(), strict=True)
+    ]
     torch.testing.assert_close(
         METHODS[name].score(w).double(), torch.tensor(expected).double(), rtol=1e-5, atol=1e-6
     )

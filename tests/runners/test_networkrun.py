@@ -1,12 +1,15 @@
+from pathlib import Path
+
 import polars as pl
 import pytest
 import torch
 
 from distortion.errors import DistortionError
-from distortion.log import read_log
+from distortion.log import read_log, write_shard
 from distortion.schema import BY_NAME, CELL
 from runners.datasets import load
 from runners.networkrun import run_network
+from runners.recorder import Recorder
 from tests.runners.studies import network
 
 METHODS = [
@@ -17,8 +20,6 @@ METHODS = [
 
 
 def run(cpu, **changes):
-    from pathlib import Path
-
     spec = network(**changes)
     return run_network(spec, load(spec.dataset, spec.split_seed, Path(), cpu), cpu)
 
@@ -90,10 +91,8 @@ def test_the_ratio_reached_is_logged(result):
 
 def test_n_remaining_is_the_number_of_weights_that_are_not_zero(cpu, monkeypatch):
     """Counted on the networks themselves, after fine-tuning."""
-    from runners import recorder
-
     seen = []
-    plain = recorder.Recorder.count
+    plain = Recorder.count
 
     def count(self, net, cell, train_loss=None):
         matrices = [p for p in net.parameters() if p.ndim == 2]
@@ -101,7 +100,7 @@ def test_n_remaining_is_the_number_of_weights_that_are_not_zero(cpu, monkeypatch
         seen.append((cell.arm, self.n_params - zeros, cell.n_remaining))
         return plain(self, net, cell, train_loss)
 
-    monkeypatch.setattr(recorder.Recorder, "count", count)
+    monkeypatch.setattr(Recorder, "count", count)
     run(cpu)
     assert len(seen) == 6
     for _, counted, logged in seen:
@@ -171,9 +170,14 @@ def test_fine_tuning_that_diverges_leaves_the_other_cells(cpu):
 
 
 def test_hostile_names_stay_data(cpu, tmp_path):
-    from distortion.log import write_shard
-
-    names = ["../../up", "<script>alert(1)</script>", "a\nb", "\N{PILE OF POO}", "50%_of $x$", "/abs"]
+    names = [
+        "../../up",
+        "<script>alert(1)</script>",
+        "a\nb",
+        "\N{PILE OF POO}",
+        "50%_of $x$",
+        "/abs",
+    ]
     for i, name in enumerate(names):
         spec = network(
             name=name,
@@ -197,8 +201,6 @@ def test_progress_adds_up(cpu):
 
     def report(cell="", *, epochs=0, cells=0):
         calls.append((cell, epochs, cells))
-
-    from pathlib import Path
 
     spec = network(method=METHODS)
     run_network(spec, load(spec.dataset, 0, Path(), cpu), cpu, report)

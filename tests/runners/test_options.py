@@ -48,6 +48,28 @@ def test_values_that_do_not_fit(value, hint, message):
         convert(value, hint, "key")
 
 
+class Anything:
+    """A type that study files know nothing of."""
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "fits"),
+    [
+        ([1, "a"], list[int], True),  # known as a list, its items are not looked at
+        (3, list[int], False),
+        ({"a": 1}, dict[str, int], True),
+        (3, Anything, True),
+        (True, object, True),
+    ],
+)
+def test_other_hints_of_users(value, hint, fits):
+    if fits:
+        assert convert(value, hint, "key") == value
+    else:
+        with pytest.raises(StudyError, match="key must be a list, not 3"):
+            convert(value, hint, "key")
+
+
 def function(root, shape, *, path: str, size: tuple[int, int] | None = None, anything=1):
     """Something with options."""
 
@@ -59,7 +81,7 @@ def test_the_options_of_a_function_are_its_keyword_only_parameters():
     assert values == {"path": "x", "size": None, "anything": {"free": 1}}
     with pytest.raises(StudyError, match="here: the key 'path' is missing; it must be a string"):
         read_table({}, fields, "here")
-    with pytest.raises(StudyError, match="here: unknown key 'pth'. Did you mean 'path'"):
+    with pytest.raises(StudyError, match=r"here: unknown key 'pth'. Did you mean 'path'"):
         read_table({"pth": "x"}, fields, "here")
-    with pytest.raises(StudyError, match="unknown key 'a'. It takes no options"):
+    with pytest.raises(StudyError, match=r"unknown key 'a'. It takes no options"):
         read_table({"a": 1}, {}, "here")

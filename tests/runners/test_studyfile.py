@@ -60,6 +60,10 @@ def without(key):
         ({"ratios": [1]}, r"ratio 1 removes nothing"),
         ({"ratios": [2, 2.0]}, r"ratios must be different"),
         ({"ratios": []}, r"at least one"),
+        ({"ratios": [2.0, float("nan")]}, r"ratios must be finite numbers, not \[2.0, nan\]"),
+        ({"ratios": [float("inf")]}, r"ratios must be finite numbers"),
+        ({"count": ["test", "test"]}, r"count must name each split once"),
+        ({"count": []}, r"and at least one"),
         ({"dataset": DIGITS | {"test_share": 1.0}}, r"test_share must be at least 0 and below 1"),
         ({"dataset": DIGITS | {"validation_share": -0.1}}, r"validation_share must be at least 0"),
         ({"recipe": PHASES | {"finetune": []}}, r"finetune needs at least one phase"),
@@ -110,12 +114,12 @@ def test_missing_keys_are_named(key):
 def test_a_file_that_is_not_toml(content, tmp_path):
     path = tmp_path / "bad.toml"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
-    with pytest.raises(StudyError, match="bad.toml is not a readable TOML file"):
+    with pytest.raises(StudyError, match=r"bad.toml is not a readable TOML file"):
         read_study(str(path))
 
 
 def test_a_study_that_is_not_there_gets_the_nearest_shipped_one():
-    with pytest.raises(StudyError, match="no study file 'digit'.*Did you mean 'digits'"):
+    with pytest.raises(StudyError, match=r"no study file 'digit'.*Did you mean 'digits'"):
         read_study("digit")
 
 

@@ -52,9 +52,7 @@ def test_pruned_weights_stay_zero_and_the_others_move(optimizer, digits):
     replica = make_replica(share=0.3)
     before = [w.detach().clone() for w in prunable_tensors(replica.net)]
     train_one(replica, digits, replace(RECIPE, optimizer=optimizer))
-    for weight, mask, old in zip(
-        prunable_tensors(replica.net), replica.masks, before, strict=True
-    ):
+    for weight, mask, old in zip(prunable_tensors(replica.net), replica.masks, before, strict=True):
         assert not weight[mask == 0].any()
         assert (weight != old)[mask == 1].float().mean() > 0.9
 
@@ -143,6 +141,8 @@ def test_learning_rates_by_phase_and_shape():
     rates = learning_rates(((1, 0.1), (2, 0.01)), 3)
     assert rates == [0.1] * 3 + [0.01] * 6
     cosine = learning_rates(((2, 1.0, "cosine"),), 2)
-    assert cosine == pytest.approx([(1 + math.cos(math.pi * x)) / 2 for x in (1 / 8, 3 / 8, 5 / 8, 7 / 8)])
+    assert cosine == pytest.approx(
+        [(1 + math.cos(math.pi * x)) / 2 for x in (1 / 8, 3 / 8, 5 / 8, 7 / 8)]
+    )
     cycle = learning_rates(((4, 2.0, "one-cycle"),), 1)
     assert cycle == pytest.approx([1.0, 2 * 0.625 / 0.75, 2 * 0.375 / 0.75, 2 * 0.125 / 0.75])

@@ -1,0 +1,205 @@
+"""Whole sweeps with worker processes: killed, interrupted, damaged, resumed."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+from rich.console import Console
+
+from distortion.errors import StudyError
+from distortion.log import read_log, write_shard
+from runners.datasets import load
+from runners.networkrun import run_network
+from runners.progress import Display
+from runners.shards import damaged
+from runners.status import status
+from runners.studyfile import read_study
+from runners.sweep import Sweep, choose_device, default_jobs
+from tests.runners.studies import study
+
+ROOT = Path(__file__).parents[2]
+STUDY = """
+seeds = 4
+ratios = [2, 10]
+dataset = {name = "digits", test_share = 0.5, train_limit = 200}
+model = {name = "mlp", widths = [24, 12]}
+recipe = {batch_size = 40, dense = [[150, 0.05]], finetune = [[50, 0.05]]}
+[[method]]
+name = "magnitude"
+[[method]]
+name = "random"
+"""
+
+
+@pytest.fixture
+def study_file(tmp_path):
+    path = tmp_path / "small.toml"
+    path.write_text(STUDY)
+    return path
+
+
+def run(parsed, out, jobs=1):
+    """Run a study and return what was printed."""
+    console = Console(file=io.StringIO(), width=200)
+    problems = Sweep(parsed, out, Path(), "cpu", jobs).run(Display(console))
+    assert problems == []
+    return console.file.getvalue()
+
+
+def start(study_file, out):
+    command = [sys.executable, "-m", "runners", "run", str(study_file), "-o", str(out)]
+    return subprocess.Popen(
+        [*command, "--jobs", "1"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # so that a signal reaches its workers and not these tests
+    )
+
+
+def shards(out):
+    return sorted(out.rglob("*.parquet"))
+
+
+def wait_for_a_shard(out, process):
+    deadline = time.monotonic() + 60
+    while not shards(out):
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def table(out):
+    return read_log(out).table.drop("cell").sort(pl.all())
+
+
+def fill(parsed, out, cpu):
+    """Compute all networks of a study here, without workers."""
+    for network in parsed.networks:
+        data = load(network.dataset, network.split_seed, Path(), cpu)
+        write_shard(*run_network(network, data, cpu), network.folder(out), network.run_id)
+
+
+def test_a_killed_sweep_resumes_and_ends_with_the_same_table(study_file, tmp_path):
+    killed, unbroken = tmp_path / "killed", tmp_path / "unbroken"
+    process = start(study_file, killed)
+    wait_for_a_shard(killed, process)
+    process.kill()
+    process.communicate()
+    kept = {path: path.stat().st_mtime_ns for path in shards(killed)}
+    assert 1 <= len(kept) < 4
+    parsed = read_study(str(study_file))
+    printed = run(parsed, killed)
+    assert f"{len(kept)} of 4 networks are done, " in printed
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    run(parsed, unbroken, jobs=2)  # the number of workers makes no difference either
+    assert table(killed).equals(table(unbroken))
+    assert [p.name for p in shards(killed)] == [p.name for p in shards(unbroken)]
+
+
+def test_ctrl_c_says_how_to_go_on(study_file, tmp_path):
+    process = start(study_file, tmp_path / "out")
+    wait_for_a_shard(tmp_path / "out", process)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Stopped. Finished networks are kept; the same command goes on from here." in err
+    assert "Traceback" not in err
+    assert out == ""
+
+
+def test_provenance_says_what_ran_where(cpu, tmp_path):
+    parsed = study(seeds=1)
+    run(parsed, tmp_path)
+    [path] = tmp_path.rglob("*.json")
+    record = json.loads(path.read_text())
+    [network] = parsed.networks
+    assert path.stem == record["run_id"] == network.run_id
+    assert record["configuration"] == network.configuration
+    assert {"python", "torch", "numpy", "polars", "distortion"} <= set(record["versions"])
+    assert record["threads"] == 1
+    assert record["device"].startswith("cpu")
+    assert set(record["seconds"]) == {"dense", "scores", "pruned", "control", "finetuned"}
+    for key in ("code_hash", "data_hash", "initial_weights_hash", "dense_weights_hash"):
+        assert len(record[key]) == 16
+    assert record["started"] <= record["finished"]
+    # a worker gives what a call in this process gives
+    fill(parsed, tmp_path / "here", cpu)
+    assert table(tmp_path / "here").equals(table(tmp_path / "tiny"))
+
+
+def test_a_damaged_shard_is_computed_again(cpu, tmp_path):
+    parsed = study(seeds=2)
+    fill(parsed, tmp_path, cpu)
+    whole = table(tmp_path)
+    first, second = parsed.networks
+    path = first.folder(tmp_path) / f"{first.run_id}.parquet"
+    path.write_bytes(path.read_bytes()[:300])
+    assert "is damaged" in damaged(first, tmp_path)
+    assert damaged(second, tmp_path) is None
+    [state] = status(parsed, tmp_path)
+    assert (state.done, state.missing) == (1, 1)
+    assert "The next run computes it again." in state.problems[0]
+    printed = run(parsed, tmp_path)
+    assert f"{path} is damaged" in printed
+    assert "It is computed again." in printed
+    assert table(tmp_path).equals(whole)
+
+
+def test_damaged_provenance_counts_as_damage(cpu, tmp_path):
+    parsed = study(seeds=1)
+    fill(parsed, tmp_path, cpu)
+    [network] = parsed.networks
+    (network.folder(tmp_path) / f"{network.run_id}.json").write_text('{"run_id":')
+    assert ".json is damaged" in damaged(network, tmp_path)
+
+
+def test_two_versions_of_a_network_are_not_mixed(cpu, tmp_path):
+    fill(study(seeds=2), tmp_path, cpu)
+    changed = study(seeds=2, ratios=[2, 4])
+    message = r"holds 2 network\(s\) .* another configuration, .* what differs: ratios\. .*-o"
+    with pytest.raises(StudyError, match=message):
+        run(changed, tmp_path)
+
+
+def test_other_seeds_and_studies_may_share_a_folder(cpu, tmp_path):
+    fill(study(seeds=[0, 7]), tmp_path, cpu)
+    fill(study(name="other", seeds=1), tmp_path, cpu)
+    assert "1 of 1 networks are done, 0 cells" in run(study(seeds=1), tmp_path)
+
+
+def test_what_cannot_work_is_said_before_training(tmp_path):
+    with pytest.raises(StudyError, match=r"mlp on digits: ratio 90 cannot be reached.* to 11.9"):
+        run(study(ratios=[2, 90]), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_failed_cells_are_in_the_status(cpu, tmp_path):
+    parsed = study(seeds=1, recipe={"dense": [[1, 0.1]], "finetune": [[1, 1e9]]})
+    fill(parsed, tmp_path, cpu)
+    [state] = status(parsed, tmp_path)
+    assert (state.done, state.missing, len(state.problems)) == (1, 0, 3)
+    assert "digits mlp seed 0: control none 1 failed" in state.problems[0]
+
+
+def test_the_device(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert choose_device("auto") == choose_device("cpu") == "cpu"
+    with pytest.raises(StudyError, match=r"finds no GPU.*--device cpu"):
+        choose_device("cuda")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert choose_device("auto") == choose_device("cuda") == "cuda"
+    assert choose_device("cpu") == "cpu"
+
+
+def test_one_worker_per_core_on_a_cpu_and_a_single_one_on_a_gpu():
+    assert 1 <= default_jobs("cpu") <= os.cpu_count()
+    assert default_jobs("cuda") == 1

@@ -1,0 +1,316 @@
+"""Sentences on planted findings, and limitations exactly when the facts call for them."""
+
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from distortion.designs import CONDITION
+from distortion.findings import FINDINGS
+from distortion.prose import limitations as lim
+from distortion.prose.losers import largest_losses
+from distortion.prose.methods import tests_in_words as describe_tests
+from distortion.prose.verdict import compared_in_words, headline, population, verdict
+from distortion.scope import Dataset, Scope
+
+SCOPE = Scope(
+    datasets=(Dataset("digits", 10, 900, True),),
+    models=("small", "large"),
+    methods=("magnitude", "random"),
+    ratios=(2.0, 10.0, 50.0),
+    interventions=("pruning",),
+    arms=("dense", "control", "finetuned"),
+    networks=20,
+    fewest=10,
+    most=10,
+    cells=160,
+    failed=0,
+    missing=0,
+    undefined=0,
+    dead=0,
+    ratio_error=0.0,
+    accuracy_lost=0.0,
+    notes=(),
+    provenance=True,
+    arm="finetuned",
+    split="test",
+    level=0.95,
+    correction="bonferroni",
+    equal_variances=False,
+)
+DEFAULTS = {
+    "study": "s",
+    "dataset": "digits",
+    "model": "small",
+    "recipe": "",
+    "intervention": "pruning",
+    "method": "magnitude",
+    "ratio": 10.0,
+    "arm": "finetuned",
+    "split": "test",
+    "conf_level": 0.99,
+    "null": 1.0,
+    "side": "two-sided",
+    "correction": "bonferroni",
+    "kappa": 1.3,
+    "rho": 0.9,
+}
+VALUES = {
+    "intensifies": (1.5, 1.4, 1.6, 1.6),
+    "evens out": (0.8, 0.7, 0.9, 0.85),
+    "reorders and widens": (-0.5, -0.9, -0.1, 6.0),
+    "undecided": (1.05, 0.9, 1.2, 1.1),
+    "no test": (1.3, None, None, 1.4),
+}
+
+
+def found(*rows: dict, family: str = "cell") -> pl.DataFrame:
+    """Findings with the columns of the catalogue; what is not given is a default or null."""
+    complete = []
+    for row in rows:
+        values = VALUES.get(row.get("verdict", ""))
+        known = dict(
+            zip(("estimate", "conf_low", "conf_high", "kappa"), values or (), strict=False)
+        )
+        complete.append(DEFAULTS | {"family": family} | known | row)
+    frame = pl.DataFrame(complete, schema=FINDINGS) if complete else pl.DataFrame(schema=FINDINGS)
+    return frame.with_columns(class_label=pl.coalesce("class_name", pl.col("class_id").cast(str)))
+
+
+def series(verdicts: str, **more) -> list[dict]:
+    """Cells at ratios 2, 10, 50 by initial: i(ntensifies), e(vens out), r(eorders), u, n."""
+    words = {name[0]: name for name in VALUES}
+    ratios = (2.0, 10.0, 50.0)
+    return [
+        {"ratio": t, "verdict": words[letter]} | more
+        for t, letter in zip(ratios, verdicts, strict=True)
+    ]
+
+
+def conditions(cells: pl.DataFrame, **more) -> pl.DataFrame:
+    means = {"accuracy_dense": 0.95, "accuracy": 0.8} | more
+    return cells.select(CONDITION).with_columns(**{k: pl.lit(v) for k, v in means.items()})
+
+
+def tell(cells, control=None, versus=None, classes=None, scope=SCOPE, **more) -> str:
+    empty = found()
+    parts = (control, versus, classes)
+    given = [empty if part is None else part for part in parts]
+    return " ".join(verdict(scope, cells, *given, conditions(cells, **more)))
+
+
+def test_intensification_has_its_start_its_size_and_its_accuracy():
+    cells = found(*series("uii"), *series("uuu", method="random"))
+    text = tell(cells, scope=replace(SCOPE, models=("small",)))
+    assert "above 1 in 2 (gaps intensify) and undecided in 4" in text
+    assert "Intensification starts at ratio 10 for magnitude; it is not detected at any" in text
+    assert "α = 1.50 [1.40, 1.60] (magnitude, ratio 10)" in text
+    assert "from 95.0% to 80.0%" in text
+
+
+def test_a_start_that_does_not_last_is_said_not_to():
+    assert "not detected at every larger ratio" in tell(found(*series("uiu")))
+    assert "not detected at every larger ratio" not in tell(found(*series("uii")))
+
+
+def test_starts_differ_between_models():
+    cells = found(*series("iii"), *series("uui", model="large"), *series("uuu", model="huge"))
+    assert "starts at ratio 2 to 50 for magnitude, in 2 of 3 models" in tell(cells)
+
+
+def test_evening_out():
+    text = tell(found(*series("eee")))
+    assert "below 1 with a smaller spread in 3 (gaps even out)" in text
+    assert "Intensification" not in text
+
+
+def test_reordering_is_not_evening_out():
+    text = tell(found(*series("rrr")))
+    assert "is not an evening out" in text
+    assert "κ = 6.00" in text
+    assert "gaps even out" not in text
+
+
+def test_nothing_found_is_said_plainly():
+    cells = found(*series("uuu"))
+    assert headline(cells, found()) == (
+        "No change of the gaps between classes was detected in any of 3 conditions."
+    )
+    assert "Undecided is not unchanged: half of these intervals reach ± 0.15" in tell(cells)
+
+
+def test_an_undecided_slope_does_not_hide_a_larger_spread():
+    rows = [row | {"kappa": 9.0} for row in series("uuu")]
+    assert "In 3 undecided conditions" in tell(found(*rows))
+    assert "up to 9.0" in tell(found(*rows))
+
+
+def test_one_seed_claims_nothing():
+    cells = found(*series("nnn"))
+    assert headline(cells, found()).startswith("Nothing could be tested")
+    text = tell(cells)
+    assert "no test is possible" in text
+    assert "run from 1.30 to 1.30" in text
+    assert "intensif" not in text
+
+
+def test_one_condition_reads_as_one():
+    cells = found({"verdict": "intensifies", "rho": 0.94})
+    assert headline(cells, found()) == (
+        "The gaps between classes widened in the one condition tested."
+    )
+    text = tell(cells, scope=replace(SCOPE, models=("small",), networks=10))
+    assert "The slope is α = 1.50 [1.40, 1.60], with κ = 1.60 and ρ = 0.94: intensifies." in text
+    assert "1 conditions" not in text
+
+
+@pytest.mark.parametrize("word", ["cause", "due to", "because of pruning", "effect of pruning"])
+def test_without_control_nothing_is_attributed(word):
+    scope = replace(SCOPE, arms=("dense", "finetuned"))
+    text = tell(found(*series("iii")), scope=scope)
+    assert "There is no control arm" in text
+    assert word not in text
+    assert "fine-tuning alone" not in headline(found(*series("iii")), found())
+
+
+def test_control_and_differences_from_it():
+    control = found({"arm": "control", "method": "none", "ratio": 1.0, "verdict": "evens out"})
+    versus = found(
+        {"verdict": "larger slope", "estimate": 0.5},
+        {"verdict": "undecided", "ratio": 50.0},
+        family="versus control",
+    )
+    cells = found(*series("uei"))
+    text = tell(cells, control, versus)
+    assert (
+        "Fine-tuning alone, with nothing removed, gives α = 0.80 [0.70, 0.90] (evens out)" in text
+    )
+    assert "larger in 1 of 2 conditions, smaller in 0 and undecided in 1" in text
+    assert headline(cells, versus).endswith(
+        "compared with fine-tuning alone, they widened in 1 of 2."
+    )
+
+
+def test_near_chance_networks_are_not_interpreted():
+    text = tell(found(*series("uui")), accuracy=0.12)
+    assert "fell to near chance, down to 12.0%" in text
+    assert "near chance" not in tell(found(*series("uui")), accuracy=0.5)
+
+
+def lost(*losses: tuple[str, float, str], **more) -> list[dict]:
+    return [
+        {
+            "class_id": i,
+            "class_name": name,
+            "ratio": 50.0,
+            "measure": "recall_change",
+            "estimate": change,
+            "conf_low": change - 0.05,
+            "conf_high": change + 0.05,
+            "verdict": word,
+        }
+        | more
+        for i, (name, change, word) in enumerate(losses)
+    ]
+
+
+def test_the_class_that_loses_most_is_named_with_its_loss():
+    classes = found(
+        *lost(("cat", -0.2, "loses"), ("dog", -0.1, "loses")),
+        *lost(("cat", -0.3, "loses"), ("dog", 0.1, "gains"), method="random"),
+        *lost(("cat", -0.9, "loses"), arm="control", method="none", ratio=1.0),
+        family="class",
+    )
+    text = tell(found(*series("iii"), *series("iii", method="random")), classes=classes)
+    assert "“cat” in 2 of 2 combinations" in text
+    assert "−30.0 [−35.0, −25.0] points (random, ratio 50)" in text
+    assert "−90" not in text, "the control arm loses nothing to compression"
+
+
+def test_an_undetected_loss_is_not_claimed():
+    classes = found(*lost(("cat", -0.2, "undecided")), family="class")
+    text = tell(found(*series("iii")), classes=classes)
+    assert "no loss of a single class is detected" in text
+    assert "20.0 points, of class “cat”" in text
+
+
+def test_largest_losses_stay_in_the_order_of_the_series():
+    classes = found(
+        *lost(("a", -0.1, "loses"), ("b", -0.2, "loses"), ("c", 0.1, "gains")),
+        *lost(("a", -0.5, "loses"), method="random"),
+        family="class",
+    )
+    assert largest_losses(classes, 2)["estimate"].to_list() == [-0.2, -0.1, -0.5]
+
+
+def test_population():
+    assert population(SCOPE) == (
+        "This is about 20 networks, 10 per data set and model: models small and large, trained on "
+        "digits (10 classes, 900 test images); pruned by magnitude and random to ratios 2, 10 and "
+        "50, then fine-tuned."
+    )
+    assert population(replace(SCOPE, arm="pruned")).endswith("2, 10 and 50, not fine-tuned.")
+    other = replace(SCOPE, interventions=("quantization",), fewest=3, most=5)
+    assert "3 to 5 per data set and model" in population(other)
+    assert "compressed by magnitude" in population(other)
+
+
+def test_comparisons_in_words():
+    one_sided = found(
+        {"verdict": "larger slope", "side": "greater"}, {"verdict": "undecided", "side": "greater"}
+    )
+    assert compared_in_words(one_sided) == "Larger in 1 and undecided in 1 of 2 comparisons."
+    two_sided = found({"verdict": "smaller slope"})
+    assert compared_in_words(two_sided) == (
+        "Larger in 0, smaller in 1 and undecided in 0 of 1 comparison."
+    )
+
+
+ALWAYS = {lim.one_dataset, lim.dilution, lim.one_test_set, lim.uncorrected, lim.own_definition}
+CALLED_FOR = [
+    (lim.no_control, {"arms": ("dense", "finetuned")}, "No control arm"),
+    (lim.few_networks, {"fewest": 9}, "9 networks per data set and model: small"),
+    (lim.few_networks, {"fewest": 4}, "Only 4 networks"),
+    (lim.few_networks, {"fewest": 1}, "nothing can be tested"),
+    (lim.one_model, {"models": ("net",)}, "One model"),
+    (lim.unbalanced, {"datasets": (Dataset("d", 2, 9, False),)}, "only approximate"),
+    (lim.falling_accuracy, {"accuracy_lost": 0.2}, "up to 20.0 points"),
+    (lim.achieved_ratio, {"ratio_error": 0.3}, "up to 30.0%"),
+    (lim.achieved_ratio, {"ratio_error": None}, "unknown"),
+    (lim.undefined_slopes, {"undefined": 2, "dead": 1}, "2 undefined slopes left out"),
+    (lim.incomplete, {"missing": 3, "failed": 1}, "3 cells missing, 1 cell recorded as failed"),
+    (lim.noted, {"notes": ("Copied seeds: …",)}, "Copied seeds"),
+    (lim.untested_images, {"provenance": False}, "No provenance"),
+]
+
+
+@pytest.mark.parametrize(("limitation", "facts", "words"), CALLED_FOR)
+def test_a_limitation_appears_exactly_when_called_for(limitation, facts, words):
+    assert limitation(SCOPE) is None
+    text = limitation(replace(SCOPE, **facts))
+    assert words in text
+    assert text in lim.limitations(replace(SCOPE, **facts))
+
+
+def test_a_sound_study_has_only_the_limitations_of_every_study():
+    assert len(lim.limitations(SCOPE)) == len(ALWAYS)
+    assert {limitation for limitation, _, _ in CALLED_FOR} | ALWAYS == set(lim.LIMITATIONS)
+
+
+def test_several_data_sets_are_said_to_be_few():
+    two = replace(SCOPE, datasets=(SCOPE.datasets[0], Dataset("b", 10, 900, True)))
+    assert "2 data sets stand for themselves" in lim.one_dataset(two)
+    assert "classes of digits" in lim.one_dataset(SCOPE)
+
+
+def test_methods_say_which_variance_and_correction():
+    text = " ".join(describe_tests(SCOPE, [0.99]))
+    assert "99%" in text
+    assert "Welch's" in text
+    assert "between networks (seeds)" in text
+    assert "below 0.05" in text
+    pooled = " ".join(
+        describe_tests(replace(SCOPE, equal_variances=True, correction="holm"), [0.9])
+    )
+    assert "pooled variance" in pooled
+    assert "Holm" in pooled
