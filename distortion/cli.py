@@ -15,7 +15,6 @@ import click
 import polars as pl
 from rich.console import Console
 
-from distortion.contents import Text, found
 from distortion.corrections import Correction
 from distortion.designs import conditions, measures, pairs, slopes
 from distortion.errors import DistortionError, DistortionWarning, ReportError
@@ -175,6 +174,9 @@ def measure(log: str, table: str, out: Path | None, force: bool) -> None:
 )
 def show_findings(log: str, layout: str, **options: Any) -> None:
     """Test every question of the catalogue on LOG."""
+    # Drawing needs matplotlib, which is slow to import: only these commands wait for it.
+    from distortion.contents import Text, found
+
     evidence = gather(read_log(log), **options)
     if layout == "csv":
         click.echo(evidence.findings.drop("class_label").write_csv(), nl=False)

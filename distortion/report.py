@@ -10,17 +10,17 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from distortion.contents import Contents, contents
 from distortion.corrections import Correction
 from distortion.errors import ReportError
 from distortion.evidence import Evidence, gather
-from distortion.figures.style import png, svg
 from distortion.log import Source, read_log
-from distortion.pages import html_page, markdown_page
 from distortion.tables.origins import versions
 from distortion.tables.render import csv_table, latex_table
+
+if TYPE_CHECKING:
+    from distortion.contents import Contents
 
 SCHEMA: Final = "distortion/findings/1"
 PAGE: Final = "index.html"
@@ -60,6 +60,9 @@ def report(
     LogError, DesignError
         As `read_log` and `findings` do.
     """
+    # Drawing needs matplotlib, which is slow to import: only reports wait for it.
+    from distortion.contents import contents
+
     target = Path(out)
     _check_target(target, force=force)
     options = {
@@ -104,8 +107,11 @@ def findings_json(evidence: Evidence, options: Mapping[str, Any]) -> str:
     return json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _write(folder: Path, parts: Contents, findings: str) -> list[Path]:
+def _write(folder: Path, parts: "Contents", findings: str) -> list[Path]:
     """Write all files of the report below `folder`."""
+    from distortion.figures.style import png, svg
+    from distortion.pages import html_page, markdown_page
+
     svgs = {drawing.name: svg(drawing) for drawing in parts.drawings()}
     texts = {
         PAGE: html_page(parts, svgs),

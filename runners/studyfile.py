@@ -28,6 +28,7 @@ TOP = {
     "plugins": Field(tuple[str, ...], ()),
     **{key: Field(object, REQUIRED) for key in ("dataset", "model", "method", "recipe")},
 }
+Fields = Mapping[str, Field]
 GRADIENT = dataclass_fields(GradientOptions)
 
 
@@ -127,7 +128,7 @@ def _named(block: Mapping, where: str) -> str:
 
 def _dataset(block: Mapping, where: str) -> DatasetSpec:
     options = function_fields(DATASETS[_named(block, where)])
-    values = read_table(block, {**options, **dataclass_fields(DatasetSpec)}, where)
+    values = _read(block, options, dataclass_fields(DatasetSpec), where)
     for key in ("test_share", "validation_share"):
         if values[key] is not None and not 0 <= values[key] < 1:
             raise StudyError(f"{where}: {key} must be at least 0 and below 1, not {values[key]:g}.")
@@ -136,7 +137,7 @@ def _dataset(block: Mapping, where: str) -> DatasetSpec:
 
 def _model(block: Mapping, where: str) -> ModelSpec:
     options = function_fields(NETWORKS[_named(block, where)])
-    values = read_table(block, {**options, **dataclass_fields(ModelSpec)}, where)
+    values = _read(block, options, dataclass_fields(ModelSpec), where)
     return ModelSpec(**_labelled(values, block, options))
 
 
@@ -147,9 +148,9 @@ def _method(block: Mapping, where: str) -> MethodSpec:
     if not method.needs_gradient:
         for key in sorted({*GRADIENT, "decay"} & block.keys()):
             raise StudyError(f"{where}: {block['name']} takes no gradient; remove the key {key!r}.")
-        values = read_table(block, {**options, **own}, where)
+        values = _read(block, options, own, where)
         return MethodSpec(**_labelled(values, block, options))
-    values = read_table(block, {**options, **own, **GRADIENT}, where)
+    values = _read(block, options, own | GRADIENT, where)
     gradient = GradientOptions(**{key: values.pop(key) for key in GRADIENT})
     if gradient.batches != "all" and gradient.batches < 1:
         raise StudyError(f"{where}: batches must be 'all' or at least 1, not {gradient.batches}.")
@@ -158,6 +159,16 @@ def _method(block: Mapping, where: str) -> MethodSpec:
 
 def _recipe(block: Mapping, where: str) -> Recipe:
     return Recipe(**read_table(block, dataclass_fields(Recipe), where)).check(where)
+
+
+def _read(block: Mapping, options: Fields, own: Fields, where: str) -> dict:
+    """Read a block that takes its own keys and the options of a loader, factory or score."""
+    for key in options.keys() & own.keys():
+        raise StudyError(
+            f"{where}: {block['name']!r} takes an option {key!r}, but that is a key of the study "
+            f"file. Rename the parameter of the registered function."
+        )
+    return read_table(block, {**options, **own}, where)
 
 
 def _labelled(values: dict, block: Mapping, options: Mapping) -> dict:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 from distortion.hypotheses import Side
 
@@ -79,13 +79,12 @@ def _finish(
     possible = (df > 0) & (std_error > 0)
     std_error, df = np.where(possible, std_error, np.nan), np.where(possible, df, np.nan)
     statistic = (estimate - null) / std_error
-    upper = stats.t.sf(statistic, df)
     p_value = {
-        "greater": upper,
-        "less": stats.t.cdf(statistic, df),
-        "two-sided": 2 * stats.t.sf(np.abs(statistic), df),
+        "greater": stdtr(df, -statistic),
+        "less": stdtr(df, statistic),
+        "two-sided": 2 * stdtr(df, -np.abs(statistic)),
     }[side]
-    half = stats.t.isf((1 - _floats(level)) / 2, df) * std_error
+    half = -stdtrit(df, (1 - _floats(level)) / 2) * std_error
     return TTests(estimate, std_error, df, statistic, p_value, estimate - half, estimate + half)
 
 

@@ -21,8 +21,8 @@ def parquet(
     *,
     train: str,
     test: str | None = None,
-    image: str = "image",
-    label: str = "label",
+    image_column: str = "image",
+    label_column: str = "label",
     classes: tuple[str, ...] | None = None,
     size: tuple[int, int] | None = None,
     mean: tuple[float, ...] | None = None,
@@ -30,8 +30,8 @@ def parquet(
 ) -> Source:
     """Parquet table(s) of encoded images with a label column (`train`, `test`)."""
     paths = [root / name for name in (train, test) if name is not None]
-    parts = [_read(path, image, label, size) for path in paths]
-    names = classes or _class_names(paths[0], label)
+    parts = [_read(path, image_column, label_column, size) for path in paths]
+    names = classes or _class_names(paths[0], label_column)
     if names is None:
         names = tuple(map(str, range(int(parts[0].labels.max()) + 1)))
     return Source(parts[0], parts[1] if test is not None else None, names, mean, std)
@@ -52,7 +52,7 @@ def _read(path: Path, image: str, label: str, size: tuple[int, int] | None) -> I
         if column not in table.columns:
             raise StudyError(
                 f"{path} has no column {column!r}. {did_you_mean(column, table.columns)} "
-                f"The keys `image` and `label` name the columns."
+                f"The keys `image_column` and `label_column` name the columns."
             )
     labels = table[label]
     if not labels.dtype.is_integer() or labels.has_nulls():

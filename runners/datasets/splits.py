@@ -20,6 +20,8 @@ class DatasetSpec:
 
     test_share         share of the images that become test images; only for data sets that have
                        no test images of their own
+    balanced_test      take equally many test images of every class, `test_share` of the smallest
+                       class; on a balanced test set recall balances sum to zero over classes
     validation_share   share of the training images that become validation images; may be 0
     train_limit        use only this many training images (validation images are taken from
                        them), every class in proportion; None for all
@@ -29,6 +31,7 @@ class DatasetSpec:
     name: str
     label: str = ""
     test_share: float | None = None
+    balanced_test: bool = False
     validation_share: float = 0.1
     train_limit: int | None = None
     options: dict[str, object] = field(default_factory=dict)
@@ -46,8 +49,18 @@ def stratified(labels: Tensor, count: int, generator: torch.Generator) -> tuple[
     missing = count - int(per_class.sum())
     largest = torch.argsort(share - per_class, descending=True, stable=True)[:missing]
     per_class[largest] += 1
+    return _draw(labels, per_class, generator)
+
+
+def balanced(labels: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw the same number of every class, `share` of the smallest one; return (drawn, rest)."""
+    support = torch.bincount(labels)
+    return _draw(labels, torch.full_like(support, round(share * int(support.min()))), generator)
+
+
+def _draw(labels: Tensor, per_class: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     shuffled = torch.randperm(len(labels), generator=generator)
-    by_class = [shuffled[labels[shuffled] == c] for c in range(len(support))]
+    by_class = [shuffled[labels[shuffled] == c] for c in range(len(per_class))]
     parts = list(zip(by_class, per_class.tolist(), strict=True))
     drawn = torch.cat([positions[:k] for positions, k in parts])
     rest = torch.cat([positions[k:] for positions, k in parts])
@@ -71,10 +84,14 @@ def split(source: Source, spec: DatasetSpec, seed: int, device: torch.device) ->
                 f"Data set {name!r} has no test images of its own: say which share of its images "
                 f"to keep for testing, for example `test_share = 0.2`."
             )
-        drawn, rest = _part(train, spec.test_share, streams.generator("test"))
+        if spec.balanced_test:
+            drawn, rest = balanced(train.labels, spec.test_share, streams.generator("test"))
+        else:
+            drawn, rest = _part(train, spec.test_share, streams.generator("test"))
         train, test_images = train.take(rest), train.take(drawn)
-    elif spec.test_share is not None:
-        raise StudyError(f"Data set {name!r} has its own test images: remove the key `test_share`.")
+    elif spec.test_share is not None or spec.balanced_test:
+        key = "balanced_test" if spec.test_share is None else "test_share"
+        raise StudyError(f"Data set {name!r} has its own test images: remove the key `{key}`.")
     if spec.train_limit is not None:
         if not source.n_classes <= spec.train_limit <= len(train):
             raise StudyError(

@@ -18,7 +18,7 @@ RATIOS = (2.0, 4.0, 10.0, 20.0, 50.0)
 
 
 def simulated(rows: int, rng: np.random.Generator) -> pl.DataFrame:
-    """A log of about `rows` rows: networks × (dense, control, methods × ratios × arms) × classes."""
+    """A log of about `rows` rows: all arms of all methods and ratios of many networks."""
     cells = [("none", 1.0, "dense"), ("none", 1.0, "control")]
     cells += [(m, r, a) for m in METHODS for r in RATIOS for a in ("pruned", "finetuned")]
     networks = max(1, rows // (len(cells) * CLASSES))

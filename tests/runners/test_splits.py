@@ -112,6 +112,12 @@ def test_impossible_splits_are_refused(spec, message, cpu):
         split(SOURCE, spec, 0, cpu)
 
 
+def test_a_balanced_test_set_has_equally_many_images_of_every_class(cpu):
+    data = load(DatasetSpec("digits", "digits", test_share=0.5, balanced_test=True), 0, Path(), cpu)
+    assert set(torch.bincount(data.test.labels).tolist()) == {87}  # half of the smallest, 174
+    assert len(data.train) + len(data.validation) + len(data.test) == 1797
+
+
 def test_a_test_share_is_refused_where_the_data_set_has_its_own_test_images(cpu):
     own_test = Source(SOURCE.train, SOURCE.train, SOURCE.class_names)
     with pytest.raises(StudyError, match="remove the key `test_share`"):

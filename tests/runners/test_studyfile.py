@@ -3,7 +3,10 @@ from pathlib import Path
 
 import pytest
 
+import runners
 from distortion.errors import StudyError
+from runners.datasets import DATASETS, DatasetSpec
+from runners.options import dataclass_fields, function_fields
 from runners.studyfile import parse_study, read_study, shipped, template
 from tests.runners.studies import network, study, table
 
@@ -102,6 +105,17 @@ def without(key):
 def test_mistakes_are_named(changes, message):
     with pytest.raises(StudyError, match=message):
         study(**changes)
+
+
+def test_an_option_may_not_hide_a_key_of_the_study_file():
+    runners.register_network("clash", lambda shape, n, *, label="x": None)
+    with pytest.raises(StudyError, match=r"'clash' takes an option 'label', but that is a key"):
+        study(model={"name": "clash"})
+
+
+@pytest.mark.parametrize("name", ["digits", "mnist", "cifar10", "idx", "parquet", "folder"])
+def test_no_loader_hides_a_key_of_the_study_file(name):
+    assert not function_fields(DATASETS[name]).keys() & dataclass_fields(DatasetSpec).keys()
 
 
 @pytest.mark.parametrize("key", ["seeds", "ratios", "dataset", "model", "method", "recipe"])

@@ -30,7 +30,7 @@ seeds = 4
 ratios = [2, 10]
 dataset = {name = "digits", test_share = 0.5, train_limit = 200}
 model = {name = "mlp", widths = [24, 12]}
-recipe = {batch_size = 40, dense = [[150, 0.05]], finetune = [[50, 0.05]]}
+recipe = {batch_size = 40, dense = [[60, 0.05]], finetune = [[20, 0.05]]}
 [[method]]
 name = "magnitude"
 [[method]]
