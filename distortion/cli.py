@@ -19,11 +19,11 @@ from distortion.corrections import Correction
 from distortion.designs import conditions, measures, pairs, slopes
 from distortion.errors import DistortionError, DistortionWarning, ReportError
 from distortion.evidence import gather
-from distortion.log import SUFFIXES, RecallLog, read_log, write_log
+from distortion.log import RecallLog, read_log, write_log
 from distortion.report import findings_json, report
-from distortion.schema import COLUMNS, KEY
+from distortion.schema import COLUMNS, FINETUNED, KEY, PRUNED
 from distortion.tables.facts import network_table
-from distortion.tables.render import markdown_table
+from distortion.tables.render import csv_table, markdown_table
 from distortion.tables.table import Table
 
 SETTINGS: Final = {"help_option_names": ["-h", "--help"], "show_default": True}
@@ -42,6 +42,7 @@ def _layout() -> str:
     lines = []
     for column in COLUMNS:
         default = "optional" if column.default is None else f"default {column.default!r}"
+        default = "derived" if column.name == "arm" else default
         need = "needed" if column.needed else default
         lines.append(f"  {column.name:<{width}}  {need:<18}  {column.meaning}")
     key = ", ".join(KEY)
@@ -60,7 +61,7 @@ def command(name: str, **settings: Any) -> Callable[[Callable[..., None]], click
                 with warnings.catch_warnings(record=True) as caught:
                     warnings.simplefilter("always", DistortionWarning)
                     function(**arguments)
-            except DistortionError as error:
+            except (DistortionError, OSError) as error:
                 if debug:
                     traceback.print_exc()
                 raise click.ClickException(" ".join(str(error).split())) from None
@@ -80,8 +81,14 @@ force_option = click.option("--force", is_flag=True, help="Overwrite what is the
 def test_options(function: Callable[..., None]) -> Callable[..., None]:
     """The options of every command that tests hypotheses."""
     options = [
-        click.option("--arm", help="Compressed arm to test. [default: finetuned, else pruned]"),
-        click.option("--split", default="test", help="Images counted."),
+        click.option(
+            "--arm",
+            type=click.Choice([FINETUNED, PRUNED]),
+            help="Compressed arm to test. [default: finetuned where the log has it]",
+        ),
+        click.option(
+            "--split", default="test", help="Which images were counted, as LOG's `split` says."
+        ),
         click.option(
             "--level",
             type=click.FloatRange(0.5, 1, min_open=True, max_open=True),
@@ -150,16 +157,9 @@ def check(log: str) -> None:
     default="slopes",
     help="slopes: per cell; conditions: over networks; measures: per class; pairs: for models.",
 )
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File to write, .csv or .parquet. [default: CSV on stdout]",
-)
-@force_option
-def measure(log: str, table: str, out: Path | None, force: bool) -> None:
-    """Derive recalls, balances and slopes from the counts of LOG."""
-    _deliver(TABLES[table](read_log(log)), out, force)
+def measure(log: str, table: str) -> None:
+    """Print recalls, balances and slopes, derived from the counts of LOG, as CSV."""
+    click.echo(csv_table(TABLES[table](read_log(log))), nl=False)
 
 
 @command("findings")
@@ -179,7 +179,7 @@ def show_findings(log: str, layout: str, **options: Any) -> None:
 
     evidence = gather(read_log(log), **options)
     if layout == "csv":
-        click.echo(evidence.findings.drop("class_label").write_csv(), nl=False)
+        click.echo(csv_table(evidence.findings.drop("class_label")), nl=False)
     elif layout == "json":
         click.echo(findings_json(evidence, options), nl=False)
     else:
@@ -252,22 +252,6 @@ def example(out: Path, force: bool) -> None:
     places = (package / EXAMPLE, package.parent / "data" / EXAMPLE)
     _refuse_existing(out, force)
     click.echo(write_log(next(place for place in places if place.exists()), out))
-
-
-def _deliver(table: pl.DataFrame, out: Path | None, force: bool) -> None:
-    """Write a table to stdout, or to a file whose path is printed."""
-    if out is None:
-        click.echo(table.write_csv(), nl=False)
-        return
-    _refuse_existing(out, force)
-    if out.suffix not in SUFFIXES:
-        raise ReportError(f"{out} has no suffix that says how to write it: .csv or .parquet.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if out.suffix == ".csv":
-        table.write_csv(out)
-    else:
-        table.write_parquet(out)
-    click.echo(out)
 
 
 def _refuse_existing(out: Path, force: bool) -> None:

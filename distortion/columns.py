@@ -17,6 +17,8 @@ from distortion.schema import (
     Column,
 )
 
+RATIO_DIGITS = 9
+
 
 def conform(table: pl.DataFrame) -> pl.DataFrame:
     """Return `table` with the log's columns first, typed and with defaults filled in.
@@ -39,6 +41,8 @@ def conform(table: pl.DataFrame) -> pl.DataFrame:
     given = [pl.col("arm")] if "arm" in table.columns else []
     filled = pl.when(dense).then(pl.lit(DENSE)).otherwise(pl.lit(FINETUNED))
     table = table.with_columns(pl.coalesce(*given, filled).alias("arm"))
+    # A ratio computed as 1 / (1 - 0.9) and one written as 10 are the same ratio.
+    table = table.with_columns(pl.col("ratio").round_sig_figs(RATIO_DIGITS))
     known = [c.name for c in COLUMNS if c.name in table.columns]
     return table.select(*known, *(c for c in table.columns if c not in BY_NAME))
 
@@ -71,6 +75,8 @@ def _typed(table: pl.DataFrame, column: Column) -> pl.Series:
         series = series.str.strip_chars().cast(pl.Float64, strict=False)
     if column.dtype == pl.Int64 and series.dtype.is_float():
         _refuse_values(table, column, given, series != series.floor(), "is not a whole number")
+    if column.dtype == pl.String and series.dtype == pl.String:
+        series = series.str.strip_chars()
     typed = series.cast(column.dtype, strict=False)
     lost = typed.is_null() & given.is_not_null()
     _refuse_values(table, column, given, lost, f"is not {_article(column.dtype)}")

@@ -3,9 +3,11 @@
 Each function returns one row per test: the CONDITION columns (null where the compared cells
 differ in them), `comparison` in words, the summary statistics `n`, `mean`, `sd` (and `n_b`,
 `mean_b`, `sd_b` for independent samples), `kappa` and `rho` beside the slope, `left_out` (cells
-without a partner or with an undefined slope) and `differs` (what else the cells differ in).
+without a partner or with an undefined slope), `balanced` (equal supports throughout) and `differs`
+(what else the cells differ in). One-sample slopes also have `n`, `mean` and `sd` of log κ.
 """
 
+from collections.abc import Iterator
 from itertools import combinations, pairwise
 from typing import Final
 
@@ -15,22 +17,30 @@ from distortion.designs import CONDITION
 from distortion.hypotheses import Hypothesis
 from distortion.schema import CONTROL
 
-# What may differ between compared cells when each level of the factor has one value of it only,
-# as when every data set was trained with a model and a recipe of its own.
-NUISANCE: Final = {"model": ("recipe",), "dataset": ("study", "recipe", "model")}
+# What may differ between two levels when each of them has one value of it only, as when every data
+# set was trained with a model and a recipe of its own.
+NUISANCE: Final = {"model": ("study", "recipe"), "dataset": ("study", "recipe", "model")}
 SEPARATOR: Final = " − "
+SUMMARY: Final = ("n", "mean", "sd", "left_out")
+Pair = tuple[object, object]
 
 
-def single(samples: pl.DataFrame, measure: str, by: list[str]) -> pl.DataFrame:
-    """One sample per condition (and class): its mean over networks."""
+def slopes_by_condition(samples: pl.DataFrame) -> pl.DataFrame:
+    """One sample of α per condition, with that of log κ beside it."""
     return (
-        samples.group_by(by, maintain_order=True)
-        .agg(
-            *_summary(measure),
-            pl.col(measure).is_null().sum().alias("left_out"),
-            *_beside(samples, pl.col("log_kappa").mean().exp(), pl.col("rho").mean()),
-        )
+        samples.group_by(CONDITION, maintain_order=True)
+        .agg(*_summary("alpha"), *_summary("log_kappa", "_log_kappa"), *_beside())
         .with_columns(comparison=pl.lit(""), differs=pl.lit(""))
+    )
+
+
+def changes_by_class(rows: pl.DataFrame) -> pl.DataFrame:
+    """One sample of `recall_change` per condition and class, named wherever a name is known."""
+    named = ["class_name"] if "class_name" in rows.columns else []
+    return (
+        rows.group_by(*CONDITION, "class_id", maintain_order=True)
+        .agg(*_summary("recall_change"), *(pl.col(c).drop_nulls().first() for c in named))
+        .with_columns(comparison=pl.lit(""), differs=pl.lit(""), balanced=pl.lit(True))
     )
 
 
@@ -38,21 +48,51 @@ def compared(samples: pl.DataFrame, hypothesis: Hypothesis, order: list[str]) ->
     """Differences between levels of the hypothesis' factor, larger expected minus smaller.
 
     `order` lists the factor's levels (data sets easiest first, models smallest first); ratios
-    order themselves.
+    order themselves. Empty where no two levels can be compared.
     """
-    factor = hypothesis.factor
-    assert factor is not None
-    if factor == "arm":
+    if hypothesis.factor == "arm":
         return _against_control(samples, hypothesis)
-    context = [c for c in CONDITION if c != factor and c not in _free(samples, factor)]
+    pieces = _across if hypothesis.factor in NUISANCE else _within
+    found = [_differences(*piece, hypothesis) for piece in pieces(samples, hypothesis, order)]
+    return pl.concat(found, how="diagonal") if found else pl.DataFrame()
+
+
+def _within(
+    samples: pl.DataFrame, hypothesis: Hypothesis, order: list[str]
+) -> Iterator[tuple[pl.DataFrame, list[str], pl.DataFrame]]:
+    """Cells of the same networks: (cells, what agrees in a pair, pairs of levels)."""
+    factor = str(hypothesis.factor)
+    context = [c for c in CONDITION if c != factor]
     present = samples.group_by(context, maintain_order=True).agg(pl.col(factor).unique().sort())
-    levels = {tuple(row[:-1]): _level_pairs(factor, row[-1], order) for row in present.iter_rows()}
-    pairs = pl.DataFrame(
-        [(*key, a, b) for key, found in levels.items() for a, b in found],
-        schema={c: samples.schema[c] for c in context}
-        | {"level_a": samples.schema[factor], "level_b": samples.schema[factor]},
-        orient="row",
-    )
+    rows = [
+        (*context_values, a, b)
+        for *context_values, levels in present.iter_rows()
+        for a, b in _level_pairs(factor, levels, order)
+    ]
+    level = samples.schema[factor]
+    schema = {c: samples.schema[c] for c in context} | {"level_a": level, "level_b": level}
+    if rows:
+        yield samples, context, pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _across(
+    samples: pl.DataFrame, hypothesis: Hypothesis, order: list[str]
+) -> Iterator[tuple[pl.DataFrame, list[str], pl.DataFrame]]:
+    """Cells of different networks, as `_within`; what must agree is decided for each pair."""
+    factor = str(hypothesis.factor)
+    for part in samples.partition_by("dataset") if factor == "model" else [samples]:
+        for a, b in _level_pairs(factor, part[factor].unique().to_list(), order):
+            cells = part.filter(pl.col(factor).is_in([a, b]))
+            free = _free(cells, factor)
+            context = [c for c in CONDITION if c != factor and c not in free]
+            pairs = cells.select(context).unique(maintain_order=True)
+            yield cells, context, pairs.with_columns(level_a=pl.lit(a), level_b=pl.lit(b))
+
+
+def _differences(
+    samples: pl.DataFrame, context: list[str], pairs: pl.DataFrame, hypothesis: Hypothesis
+) -> pl.DataFrame:
+    factor = str(hypothesis.factor)
     a = pairs.join(samples.rename({factor: "level_a"}), on=[*context, "level_a"], how="inner")
     b = pairs.join(samples.rename({factor: "level_b"}), on=[*context, "level_b"], how="inner")
     group = [*context, "level_a", "level_b"]
@@ -84,56 +124,73 @@ def _paired(
     a: pl.DataFrame, b: pl.DataFrame, group: list[str], hypothesis: Hypothesis
 ) -> pl.DataFrame:
     """Differences between cells of the same network, summarized over networks."""
-    columns = [*group, "seed", "alpha", "log_kappa", "rho"]
+    columns = [*group, "seed", "alpha", "log_kappa", "rho", "balanced"]
     both = a.select(columns).join(
-        b.select(columns), on=[*group, "seed"], how="full", suffix="_b", coalesce=True
+        b.select(columns),
+        on=[*group, "seed"],
+        how="full",
+        suffix="_b",
+        coalesce=True,
+        validate="1:1",
     )
-    both = both.with_columns(pl.col(c) - pl.col(f"{c}_b") for c in ("alpha", "log_kappa", "rho"))
+    both = both.with_columns(
+        *(pl.col(c) - pl.col(f"{c}_b") for c in ("alpha", "log_kappa", "rho")),
+        balanced=pl.col("balanced") & pl.col("balanced_b"),
+    )
     return (
         both.group_by(group, maintain_order=True)
-        .agg(
-            *_summary(hypothesis.measure),
-            pl.col(hypothesis.measure).is_null().sum().alias("left_out"),
-            *_beside(both, pl.col("log_kappa").mean().exp(), pl.col("rho").mean()),
-        )
+        .agg(*_summary(hypothesis.measure), *_beside())
         .with_columns(differs=pl.lit(""))
     )
 
 
 def _independent(a: pl.DataFrame, b: pl.DataFrame, group: list[str]) -> pl.DataFrame:
     """Two samples of different networks, summarized side by side."""
-    free = [c for c in CONDITION if c in a.columns and c not in group and c in b.columns]
-    sides = [
-        side.group_by(group, maintain_order=True).agg(
-            *_summary("alpha"),
-            pl.col("alpha").is_null().sum().alias("left_out"),
-            pl.col("log_kappa").mean(),
-            pl.col("rho").mean(),
-            pl.concat_str([pl.col(c).first() for c in free] or [pl.lit("")], separator=" ").alias(
-                "which"
-            ),
-        )
+    free = [c for c in CONDITION if c in a.columns and c not in group]
+    kept = [pl.col(c).first().alias(f"which_{c}") for c in free]
+    one, other = (
+        side.group_by(group, maintain_order=True).agg(*_summary("alpha"), *_beside(), *kept)
         for side in (a, b)
+    )
+    both = one.join(other, on=group, suffix="_b", maintain_order="left")
+    differs = [
+        pl.when(pl.col(f"which_{c}") != pl.col(f"which_{c}_b")).then(
+            pl.format(f"{c} {{}} against {{}}", f"which_{c}", f"which_{c}_b")
+        )
+        for c in free
     ]
-    both = sides[0].join(sides[1], on=group, suffix="_b", maintain_order="left")
-    which = pl.concat_str("which", "which_b", separator=" against ")
     return both.with_columns(
-        kappa=(pl.col("log_kappa") - pl.col("log_kappa_b")).exp(),
+        kappa=pl.col("kappa") / pl.col("kappa_b"),
         rho=pl.col("rho") - pl.col("rho_b"),
         left_out=pl.col("left_out") + pl.col("left_out_b"),
-        differs=pl.when(pl.col("which") != pl.col("which_b")).then(which).otherwise(pl.lit("")),
-    ).drop("log_kappa", "log_kappa_b", "rho_b", "left_out_b", "which", "which_b")
+        balanced=pl.col("balanced") & pl.col("balanced_b"),
+        differs=pl.concat_str(differs, separator=", ", ignore_nulls=True) if free else pl.lit(""),
+    ).select(
+        *group,
+        *SUMMARY,
+        *(f"{c}_b" for c in ("n", "mean", "sd")),
+        "kappa",
+        "rho",
+        "balanced",
+        "differs",
+    )
 
 
-def _summary(measure: str) -> list[pl.Expr]:
+def _summary(measure: str, suffix: str = "") -> list[pl.Expr]:
     value = pl.col(measure).drop_nulls()
-    return [value.len().alias("n"), value.mean().alias("mean"), value.std().alias("sd")]
+    found = {"n": value.len(), "mean": value.mean(), "sd": value.std()}
+    if not suffix:
+        found["left_out"] = pl.col(measure).is_null().sum()
+    return [expression.alias(f"{name}{suffix}") for name, expression in found.items()]
 
 
-def _beside(samples: pl.DataFrame, kappa: pl.Expr, rho: pl.Expr) -> list[pl.Expr]:
-    if "log_kappa" not in samples.columns:
-        return []
-    return [kappa.alias("kappa"), rho.alias("rho")]
+def _beside() -> list[pl.Expr]:
+    """κ and ρ over the same cells, and whether all of them were counted on equal supports."""
+    return [
+        pl.col("log_kappa").mean().exp().alias("kappa"),
+        pl.col("rho").mean(),
+        pl.col("balanced").all(),
+    ]
 
 
 def _free(samples: pl.DataFrame, factor: str) -> list[str]:
@@ -145,7 +202,7 @@ def _free(samples: pl.DataFrame, factor: str) -> list[str]:
     return free
 
 
-def _level_pairs(factor: str, present: list[object], order: list[str]) -> list[tuple[object, ...]]:
+def _level_pairs(factor: str, present: list[object], order: list[str]) -> list[Pair]:
     """Pairs (a, b) to compare, a being the level whose slope is expected to be larger."""
     if factor == "ratio":
         return [(larger, smaller) for smaller, larger in pairwise(present)]

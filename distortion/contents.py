@@ -1,11 +1,11 @@
 """What stands in the report and in which order; how it is written is `distortion.pages`' matter."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
+from distortion.blocks import Block, Bullets, Contents, Section, Terms, Text
 from distortion.designs import CONDITION
 from distortion.evidence import Evidence
 from distortion.figures.balances import balance_scatter
@@ -13,17 +13,19 @@ from distortion.figures.classes import recall_changes
 from distortion.figures.control import against_control
 from distortion.figures.curves import accuracy_plane, variance_curves
 from distortion.figures.slopes import slope_boxes
-from distortion.figures.style import Drawing
 from distortion.hypotheses import CATALOGUE
-from distortion.labels import CONTEXT, clean, counted, listed, setting
+from distortion.labels import CONTEXT, by_context, clean, counted, listed, setting
 from distortion.log import safe_name
+from distortion.prose.contrasts import compared_in_words, not_asked
+from distortion.prose.headline import headline
 from distortion.prose.limitations import limitations
 from distortion.prose.losers import largest_losses
 from distortion.prose.methods import DEFINITIONS, READING, tests_in_words
-from distortion.prose.verdict import compared_in_words, headline, population, verdict
+from distortion.prose.population import population
+from distortion.prose.verdict import verdict
 from distortion.schema import ARMS, CONTROL, DENSE, FINETUNED, PRUNED
+from distortion.scope import failed_cells, missing_cells
 from distortion.tables import facts, origins, results
-from distortion.tables.table import Table
 
 FEW_LOSSES = 3
 OTHER_ARMS = {
@@ -33,62 +35,12 @@ OTHER_ARMS = {
 COMPARISONS = ("ratio", "model", "dataset", "method")
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A paragraph."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Bullets:
-    """A list of sentences."""
-
-    items: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """Terms with their definitions."""
-
-    pairs: tuple[tuple[str, str], ...]
-
-
-Block = Text | Bullets | Terms | Table | Drawing
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A numbered part of the report; `name` is its anchor."""
-
-    name: str
-    title: str
-    blocks: tuple[Block, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """The report: its title, its answer in one sentence, its sections."""
-
-    title: str
-    headline: str
-    sections: tuple[Section, ...]
-
-    def tables(self) -> list[Table]:
-        """Every table, in order."""
-        return [b for s in self.sections for b in s.blocks if isinstance(b, Table)]
-
-    def drawings(self) -> list[Drawing]:
-        """Every figure, in order."""
-        return [b for s in self.sections for b in s.blocks if isinstance(b, Drawing)]
-
-
 def contents(evidence: Evidence, options: Mapping[str, Any]) -> Contents:
     """Compose the report; `options` are those of the call, for the provenance."""
     names = [d.name for d in evidence.scope.datasets]
     return Contents(
         f"Recall distortion: {listed(names, 3)}",
-        headline(evidence.family("cell"), evidence.family("versus control")),
+        headline(evidence.family("cell"), evidence.family("versus control"), _of_arm(evidence)),
         (
             Section("found", "What was found", found(evidence)),
             Section("design", "What was run", _design(evidence)),
@@ -112,7 +64,7 @@ def found(evidence: Evidence) -> tuple[Block, ...]:
         evidence.family("cell"),
         evidence.family("control"),
         evidence.family("versus control"),
-        evidence.family("class"),
+        evidence.classes(),
         _of_arm(evidence),
     )
     glance = results.glance_table(evidence.family("cell"))
@@ -122,15 +74,16 @@ def found(evidence: Evidence) -> tuple[Block, ...]:
 def _design(evidence: Evidence) -> tuple[Block, ...]:
     scope, log = evidence.scope, evidence.log
     arms = [arm for arm in ARMS if arm in scope.arms]
+    failed = failed_cells(log, scope.split)
     complete = "No cell is missing."
-    if scope.missing:
+    if scope.missing or scope.failed:
         complete = (
-            f"Missing cells that other networks have: {scope.missing}; recorded as failed: "
-            f"{scope.failed}."
+            f"{counted(scope.missing, 'cell')} missing, because other networks have them or they "
+            f"failed; recorded as failed: {scope.failed}."
         )
     blocks: list[Block] = [
         Text(
-            f"{counted(scope.networks, 'network')} and {counted(scope.cells, 'cell')} (a network "
+            f"{counted(scope.trained, 'network')} and {counted(scope.cells, 'cell')} (a network "
             f"at one arm, method and ratio) on the split “{clean(scope.split)}”; arms: "
             f"{listed(arms)}. This report is about the arm {scope.arm}. {complete}"
         )
@@ -138,11 +91,10 @@ def _design(evidence: Evidence) -> tuple[Block, ...]:
     if log.notes:
         blocks.append(Bullets(log.notes))
     blocks.append(facts.network_table(evidence.measures))
-    blocks.append(
-        facts.cell_table(log.cells.filter(pl.col("split") == scope.split), evidence.slopes)
-    )
-    if log.failed.height:
-        blocks.append(facts.failed_table(log.failed))
+    cells = log.cells.filter(pl.col("split") == scope.split)
+    blocks.append(facts.cell_table(missing_cells(cells, failed), evidence.slopes))
+    if failed.height:
+        blocks.append(facts.failed_table(failed))
     return tuple(blocks)
 
 
@@ -160,7 +112,7 @@ def _slopes(evidence: Evidence) -> tuple[Block, ...]:
     blocks: list[Block] = [
         Text(
             "α must not be read without κ and ρ (α = ρ κ): a slope below 1 means smaller gaps only "
-            "where κ is below 1 as well."
+            "where the interval of κ lies below 1 as well."
         ),
         boxes,
         table,
@@ -192,12 +144,18 @@ def _control(evidence: Evidence) -> tuple[Block, ...]:
     )
     if not versus.height:
         return (Text("No compressed arm was fine-tuned, so none is compared with it."), table)
-    family = results.family("versus control")
+    family = results.family("versus control", versus)
+    lacking = ""
+    if scope.uncontrolled:
+        lacking = (
+            f" It is there for {scope.conditions - scope.uncontrolled} of {scope.conditions} "
+            "conditions."
+        )
     return (
         Text(
             "Networks of this arm were fine-tuned exactly like the pruned ones, with nothing "
             "removed. The difference from it is what the removal of weights adds, at equal further "
-            "training."
+            f"training.{lacking}"
         ),
         table,
         against_control(versus, scope.methods),
@@ -215,7 +173,7 @@ def _balances(evidence: Evidence) -> tuple[Block, ...]:
 
 
 def _classes(evidence: Evidence) -> tuple[Block, ...]:
-    found = evidence.family("class")
+    found = evidence.classes()
     losses = largest_losses(found, FEW_LOSSES)
     blocks: list[Block] = [
         recall_changes(classes, name, heading, evidence.scope.level)
@@ -233,16 +191,18 @@ def _classes(evidence: Evidence) -> tuple[Block, ...]:
 
 
 def _comparisons(evidence: Evidence) -> tuple[Block, ...]:
+    tested = evidence.slopes.filter(pl.col("arm") == evidence.scope.arm)
     blocks: list[Block] = []
     for family in CATALOGUE:
         if family.family not in COMPARISONS:
             continue
         rows = evidence.family(family.family)
         if not rows.height:
-            blocks.append(Text(f"{family.question} Not asked: the log has no two to compare."))
+            blocks.append(Text(f"{family.question} {not_asked(tested, family)}"))
             continue
-        blocks.append(Text(f"{family.question} {compared_in_words(rows)}"))
-        blocks.append(results.comparison_table(rows, family, evidence.scope.equal_variances))
+        asked = results.family(family.family, rows)
+        blocks.append(Text(f"{asked.question} {compared_in_words(rows)}"))
+        blocks.append(results.comparison_table(rows, asked, evidence.scope.equal_variances))
     return tuple(blocks)
 
 
@@ -285,13 +245,15 @@ def _of_arm(evidence: Evidence) -> pl.DataFrame:
 
 def _contexts(frame: pl.DataFrame, prefix: str) -> list[tuple[pl.DataFrame, str, str]]:
     """The frame by context, each part with a file name and a heading of its own."""
-    parts = frame.partition_by(CONTEXT, maintain_order=True)
-    if len(parts) == 1:
-        return [(parts[0], prefix, setting(parts[0].row(0, named=True), ("dataset", "model")))]
-    named = [c for c in CONTEXT if c in ("dataset", "model") or frame[c].n_unique() > 1]
+    parts = by_context(frame)
+    tested = frame.filter(pl.col("arm") != CONTROL)
+    named = [c for c in CONTEXT if c in ("dataset", "model") or tested[c].n_unique() > 1]
     found = []
     for number, part in enumerate(parts, 1):
         row = part.row(0, named=True)
+        heading = setting(row, named)
+        if len(parts) == 1:
+            return [(part, prefix, heading)]
         name = safe_name("-".join(str(row[c]) for c in named))
-        found.append((part, f"{prefix}-{number}-{name}", setting(row, named)))
+        found.append((part, f"{prefix}-{number}-{name}", heading))
     return found

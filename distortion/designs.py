@@ -23,6 +23,7 @@ from distortion.measures import (
     PRECISION,
     RECALL,
     association,
+    log_spread,
     safe_ratio,
     slope,
     spread,
@@ -59,7 +60,7 @@ def measures(log: Source) -> pl.DataFrame:
             "forgotten": pl.col("correct_dense") - pl.col("kept"),
             "gained": pl.col("correct") - pl.col("kept"),
         }
-    return paired.with_columns(**more).drop("correct_dense", "parent")
+    return paired.with_columns(**more).drop("parent")
 
 
 def pairs(
@@ -158,8 +159,8 @@ def conditions(log: Source) -> pl.DataFrame:
     One row per condition that is not dense: CONDITION columns, `networks`, `undefined` (networks
     whose α is undefined), mean `accuracy_dense`, `accuracy`, `worst_recall_dense`,
     `worst_recall`, `variance_dense`, `variance`, `ratio_achieved`; over networks the mean and SD
-    of α (`alpha`, `alpha_sd`), the mean ρ (`rho`) and the geometric mean κ (`kappa`); and over
-    all classes of all networks at once the `alpha_pooled`, its `r2` (uncentred) and
+    of α (`alpha`, `alpha_sd`), the mean ρ (`rho`) and the geometric mean κ (`kappa`, of κ > 0);
+    and over all classes of all networks at once the `alpha_pooled`, its `r2` (uncentred) and
     `kappa_pooled`, as in Good et al. (2022), figure 5.
     """
     log = read_log(log)
@@ -182,15 +183,14 @@ def conditions(log: Source) -> pl.DataFrame:
         pl.col("alpha").is_null().sum().alias("undefined"),
         pl.col(c for c in means if c in cells.columns).mean(),
         pl.col("alpha").std().alias("alpha_sd"),
-        pl.col("kappa").log().mean().exp(),
+        log_spread("kappa").mean().exp().alias("kappa"),
     )
     return over_networks.join(pooled, on=CONDITION, how="left", maintain_order="left")
 
 
-def datasets_by_difficulty(log: Source) -> list[str]:
-    """The data sets of a log, easiest first (ties by name)."""
-    log = read_log(log)
-    hard = _difficulty(log, log.cells["split"][0], "error")
+def datasets_by_difficulty(log: Source, split: str = "test") -> list[str]:
+    """The data sets that have this split, easiest first (ties by name)."""
+    hard = _difficulty(read_log(log), split, "error")
     return sorted(hard, key=lambda name: (hard[name], name))
 
 
@@ -198,6 +198,12 @@ def models_by_complexity(log: Source) -> list[str]:
     """The models of a log, fewest parameters first; by name where `n_params` is unknown."""
     size = _complexity(read_log(log))
     return sorted(size, key=lambda name: (size[name] or 0, name))
+
+
+def sizes_are_known(log: Source) -> bool:
+    """Whether every model has a parameter count, and no two the same."""
+    sizes = list(_complexity(read_log(log)).values())
+    return None not in sizes and len(set(sizes)) == len(sizes)
 
 
 def methods(log: Source) -> list[str]:
@@ -242,7 +248,9 @@ def _difficulty(log: RecallLog, split: str, scale: Scale) -> dict[str, float]:
 def _complexity(log: RecallLog) -> dict[str, float | None]:
     if "n_params" not in log.table.columns:
         return dict.fromkeys(log.cells["model"].unique())
-    by_model = log.table.group_by("model").agg(pl.col("n_params").mean().log10())
+    # A model's size differs a little between data sets (channels, classes): the mean over them.
+    by_dataset = log.table.group_by("model", "dataset").agg(pl.col("n_params").mean())
+    by_model = by_dataset.group_by("model").agg(pl.col("n_params").mean().log10())
     return dict(by_model.iter_rows())
 
 

@@ -12,6 +12,7 @@ import polars as pl
 
 from distortion.corrections import Correction
 from distortion.designs import (
+    CONDITION,
     conditions,
     datasets_by_difficulty,
     measures,
@@ -26,6 +27,7 @@ from distortion.schema import ARMS, CONTROL, DENSE, NO_METHOD
 from distortion.scope import Scope, scope
 
 PLACES: Final = ("study", "dataset", "model", "recipe", "intervention", "method", "arm")
+BOUNDS: Final = ("conf_low", "conf_high")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,15 @@ class Evidence:
         """The findings of these families."""
         return self.findings.filter(pl.col("family").is_in(names))
 
+    def classes(self) -> pl.DataFrame:
+        """The findings of family class, their intervals cut at what a change of recall can be."""
+        found = self.family("class")
+        keys = [*CONDITION, "class_id"]
+        before = self.measures.group_by(keys).agg(pl.col("recall_dense").mean().alias("before"))
+        rows = found.join(before, on=keys, how="left", maintain_order="left")
+        bounds = [pl.col(c).clip(-pl.col("before"), 1 - pl.col("before")) for c in BOUNDS]
+        return rows.with_columns(bounds).drop("before")
+
 
 def gather(
     log: RecallLog,
@@ -74,7 +85,7 @@ def gather(
     )
     tested = found.filter(pl.col("family") == "cell")["arm"][0]
     order = {
-        "dataset": datasets_by_difficulty(log),
+        "dataset": datasets_by_difficulty(log, split),
         "model": models_by_complexity(log),
         "method": [NO_METHOD, *methods(log)],
         "arm": list(ARMS),

@@ -4,58 +4,34 @@ Every family of `distortion.hypotheses` is tested, then corrected as a whole, th
 """
 
 from collections.abc import Mapping
-from typing import Final
 
 import numpy as np
 import polars as pl
 
-from distortion.comparisons import compared, single
+from distortion.comparisons import changes_by_class, compared, slopes_by_condition
 from distortion.corrections import CORRECTIONS, Correction
 from distortion.designs import (
-    CONDITION,
     datasets_by_difficulty,
     measures,
     methods,
     models_by_complexity,
+    sizes_are_known,
     slopes,
 )
-from distortion.errors import DesignError
+from distortion.errors import DesignError, did_you_mean
 from distortion.fits.ttests import one_sample, two_sample
-from distortion.hypotheses import CATALOGUE, CLASS, Hypothesis
-from distortion.log import RecallLog, Source, read_log
-from distortion.schema import CONTROL, DENSE, FINETUNED, PRUNED
-
-FEW_NETWORKS: Final = 5
-FINDINGS: Final = pl.Schema(
-    {
-        "family": pl.String(),
-        **{c: pl.Float64() if c == "ratio" else pl.String() for c in CONDITION},
-        "class_id": pl.Int64(),
-        "class_name": pl.String(),
-        "comparison": pl.String(),
-        "measure": pl.String(),
-        "estimate": pl.Float64(),
-        "std_error": pl.Float64(),
-        "df": pl.Float64(),
-        "statistic": pl.Float64(),
-        "p_value": pl.Float64(),
-        "conf_low": pl.Float64(),
-        "conf_high": pl.Float64(),
-        "conf_level": pl.Float64(),
-        "null": pl.Float64(),
-        "side": pl.String(),
-        "correction": pl.String(),
-        "n_tests": pl.Int64(),
-        "p_corrected": pl.Float64(),
-        "networks": pl.Int64(),
-        "networks_b": pl.Int64(),
-        "kappa": pl.Float64(),
-        "rho": pl.Float64(),
-        "mark": pl.String(),
-        "verdict": pl.String(),
-        "caveat": pl.String(),
-    }
+from distortion.hypotheses import (
+    CATALOGUE,
+    CLASS,
+    DATASET,
+    MODEL,
+    MODEL_UNORDERED,
+    Hypothesis,
 )
+from distortion.log import RecallLog, Source, read_log
+from distortion.measures import log_spread
+from distortion.schema import CONTROL, FINETUNED, PRUNED
+from distortion.verdicts import put_into_words, to_schema
 
 
 def findings(
@@ -72,10 +48,10 @@ def findings(
 
     Parameters
     ----------
-    arm : compressed arm to test; default: finetuned where the log has it, else pruned
+    arm : "finetuned" or "pruned"; default: finetuned where the log has it
     split : images counted
-    level : family-wise confidence; intervals are Bonferroni-adjusted within a column, so 0.95
-        and five ratios give 99 % intervals, as in Good et al. (2022), section 6.1
+    level : family-wise confidence, between 0 and 1; intervals are Bonferroni-adjusted within a
+        column, so 0.95 and five ratios give 99 % intervals, as in Good et al. (2022), section 6.1
     correction : of the p-values within a column; "bonferroni" is the paper's
     equal_variances : Student's pooled variance instead of Welch's in independent t-tests
     reference_models : by data set, the model that represents it when data sets are compared
@@ -87,48 +63,58 @@ def findings(
     (family class, as a share). The interval is two-sided at `conf_level` and shows the
     variation between networks (seeds). `mark` of a one-sample test: > above the null, < below,
     ? overlaps it.
-    `kappa` and `rho` stand beside every α: geometric mean κ and mean ρ; for comparisons the
-    quotient of the κ and the difference of the ρ. `networks_b`: size of the second sample of an
+    `kappa` and `rho` stand beside every α: geometric mean κ, for one sample with its interval
+    at `conf_level`, and mean ρ; for comparisons the quotient of the κ and the difference of the
+    ρ. `networks_b`: size of the second sample of an
     independent test, else null.
 
     Raises
     ------
     DesignError
-        If the log has no cell with that arm and split.
+        If the log has no cell with that arm and split, or an option is out of its range.
     """
+    _check_options(level, correction)
     log = read_log(log)
     arm = _choose_arm(log, arm, split)
     samples = (
         slopes(log)
         .filter(pl.col("split") == split, pl.col("arm").is_in([arm, CONTROL]))
-        .with_columns(log_kappa=pl.when(pl.col("kappa") > 0).then(pl.col("kappa").log()))
+        .with_columns(log_kappa=log_spread("kappa"))
     )
     order = {
-        "dataset": datasets_by_difficulty(log),
+        "dataset": datasets_by_difficulty(log, split),
         "model": models_by_complexity(log),
         "method": methods(log),
     }
     tables = []
     for hypothesis in CATALOGUE:
-        rows = samples
-        if hypothesis.family == "dataset" and reference_models:
+        rows, doubt = samples, ""
+        if hypothesis is DATASET and reference_models:
             rows = _at_reference(samples, reference_models)
+        if hypothesis is MODEL and not sizes_are_known(log):
+            hypothesis = MODEL_UNORDERED
+            doubt = "sizes of models unknown or equal: compared by name, without a direction"
         tests = _samples_of(hypothesis, log, rows, arm, split, order)
         if tests.height:
             tested = _test(tests, hypothesis, level, equal_variances)
-            tested = _correct(tested, hypothesis, correction, level)
-            tables.append(_put_into_words(tested, hypothesis, 1 - level))
-    unbalanced = samples.filter(~pl.col("balanced"))["dataset"].unique().to_list()
-    found = pl.concat([_to_schema(table) for table in tables])
-    return found.with_columns(
-        _add_caveat(pl.col("dataset").is_in(unbalanced), "unbalanced classes")
-    )
+            tested = _correct(tested, hypothesis, correction)
+            tables.append(put_into_words(tested, hypothesis, 1 - level, doubt))
+    return pl.concat([to_schema(table) for table in tables])
+
+
+def _check_options(level: float, correction: str) -> None:
+    if not 0 < level < 1:
+        raise DesignError(f"level is a confidence between 0 and 1, such as 0.95, not {level}.")
+    if correction not in CORRECTIONS:
+        raise DesignError(
+            f"Unknown correction {correction!r}. {did_you_mean(correction, CORRECTIONS)}"
+        )
 
 
 def _choose_arm(log: RecallLog, arm: str | None, split: str) -> str:
     arms = log.cells.filter(pl.col("split") == split)["arm"].unique(maintain_order=True).to_list()
     chosen = arm or (FINETUNED if FINETUNED in arms else PRUNED)
-    if chosen not in arms or chosen == DENSE:
+    if chosen not in arms or chosen not in (PRUNED, FINETUNED):
         raise DesignError(
             f"No compressed cells to test: arm {chosen!r}, split {split!r}. This log has arms "
             f"{arms} on that split and splits {log.cells['split'].unique().to_list()}."
@@ -140,6 +126,9 @@ def _at_reference(samples: pl.DataFrame, reference: Mapping[str, str]) -> pl.Dat
     unknown = sorted(set(reference) - set(samples["dataset"]))
     if unknown:
         raise DesignError(f"reference_models names data sets that the log lacks: {unknown}.")
+    present = set(samples.select("dataset", "model").iter_rows())
+    if missing := [f"{m} on {d}" for d, m in reference.items() if (d, m) not in present]:
+        raise DesignError(f"reference_models names models that the log lacks: {missing}.")
     wanted = pl.col("dataset").replace_strict(reference, default=None, return_dtype=pl.String)
     return samples.filter(wanted.is_null() | (pl.col("model") == wanted))
 
@@ -154,16 +143,15 @@ def _samples_of(
 ) -> pl.DataFrame:
     """One row per test of this family, see `distortion.comparisons`; empty if there is none."""
     if hypothesis is CLASS:
-        names = [c for c in ("class_name",) if c in log.table.columns]
         rows = measures(log).filter(pl.col("split") == split, pl.col("arm").is_in([arm, CONTROL]))
-        rows = rows.with_columns(recall_change=pl.col("recall") - pl.col("recall_dense"))
-        return single(rows, hypothesis.measure, [*CONDITION, "class_id", *names])
+        change = (pl.col("correct") - pl.col("correct_dense")) / pl.col("n")
+        return changes_by_class(rows.with_columns(recall_change=change))
     if hypothesis.factor == "arm":
         arms = [hypothesis.arm, CONTROL]
         return compared(samples.filter(pl.col("arm").is_in(arms)), hypothesis, [])
     rows = samples.filter(pl.col("arm") == (hypothesis.arm or arm))
     if hypothesis.factor is None:
-        return single(rows, hypothesis.measure, list(CONDITION))
+        return slopes_by_condition(rows)
     return compared(rows, hypothesis, order.get(hypothesis.factor, []))
 
 
@@ -191,6 +179,13 @@ def _test(
         )
     else:
         result = one_sample(mean, sd, n, null, side, conf_level)
+    if "mean_log_kappa" in tests.columns:
+        mean, sd, n = (tests[f"{c}_log_kappa"].to_numpy() for c in ("mean", "sd", "n"))
+        spread = one_sample(mean, sd, n, 0.0, "two-sided", conf_level)
+        tests = tests.with_columns(
+            kappa_low=pl.Series(np.exp(spread.conf_low), nan_to_null=True),
+            kappa_high=pl.Series(np.exp(spread.conf_high), nan_to_null=True),
+        )
     fields_of = {f: getattr(result, f) for f in result.__slots__}
     return tests.with_columns(
         *(pl.Series(name, values, nan_to_null=True) for name, values in fields_of.items()),
@@ -198,9 +193,7 @@ def _test(
     )
 
 
-def _correct(
-    tested: pl.DataFrame, hypothesis: Hypothesis, correction: Correction, level: float
-) -> pl.DataFrame:
+def _correct(tested: pl.DataFrame, hypothesis: Hypothesis, correction: Correction) -> pl.DataFrame:
     fields = [c for c in hypothesis.column if c in tested.columns]
     correct = CORRECTIONS[correction]
 
@@ -213,82 +206,6 @@ def _correct(
         .map_batches(corrected, return_dtype=pl.Float64)
         .over(over)
         .alias("p_corrected"),
-        pl.col("p_value").count().over(over).cast(pl.Int64).alias("n_tests"),
+        pl.len().over(over).cast(pl.Int64).alias("n_tests"),
         correction=pl.lit(correction),
-    )
-
-
-def _put_into_words(tested: pl.DataFrame, hypothesis: Hypothesis, alpha: float) -> pl.DataFrame:
-    above, below = pl.col("conf_low") > hypothesis.null, pl.col("conf_high") < hypothesis.null
-    marked = pl.col("conf_low").is_not_null() & (hypothesis.factor is None)
-    mark = pl.when(above).then(pl.lit(">")).when(below).then(pl.lit("<")).otherwise(pl.lit("?"))
-    significant = pl.col("p_corrected") < alpha
-    larger = pl.col("estimate") > hypothesis.null
-    up, down = _words(hypothesis)
-    verdict = (
-        pl.when(pl.col("p_corrected").is_null())
-        .then(pl.lit("no test"))
-        .when(~significant)
-        .then(pl.lit("undecided"))
-        .when(larger)
-        .then(up)
-        .otherwise(down)
-    )
-    size = pl.col("n") if "n_b" not in tested.columns else pl.min_horizontal("n", "n_b")
-    why = (
-        pl.when(size < 2)
-        .then(pl.format("no test: {} network(s), at least 2 are needed", size))
-        .otherwise(pl.lit("no test: the networks do not vary at all"))
-    )
-    caveats = [
-        pl.when(pl.col("p_value").is_null()).then(why),
-        pl.when(size.is_between(2, FEW_NETWORKS - 1)).then(pl.format("only {} networks", size)),
-        pl.when(pl.col("left_out") > 0).then(
-            pl.format("{} cell(s) left out: no partner or undefined slope", "left_out")
-        ),
-        pl.when(pl.col("differs") != "").then(pl.format("also differ: {}", "differs")),
-    ]
-    return tested.with_columns(
-        pl.lit(hypothesis.family).alias("family"),
-        pl.lit(hypothesis.measure).alias("measure"),
-        pl.lit(hypothesis.null).alias("null"),
-        pl.lit(hypothesis.side).alias("side"),
-        pl.when(marked).then(mark).alias("mark"),
-        verdict.alias("verdict"),
-        pl.concat_str(caveats, separator="; ", ignore_nulls=True).alias("caveat"),
-        networks="n",
-        networks_b=pl.col("n_b") if "n_b" in tested.columns else None,
-    )
-
-
-def _words(hypothesis: Hypothesis) -> tuple[pl.Expr, pl.Expr]:
-    """The verdict above and below the null.
-
-    A slope below 1 alone does not mean that gaps closed: where the spread κ grew, other classes
-    lose than before.
-    """
-    if hypothesis.measure == "recall_change":
-        return pl.lit("gains"), pl.lit("loses")
-    if hypothesis.factor is not None:
-        return pl.lit("larger slope"), pl.lit("smaller slope")
-    wider = pl.when(pl.col("kappa") > 1).then(pl.lit("reorders and widens"))
-    return pl.lit("intensifies"), wider.otherwise(pl.lit("evens out"))
-
-
-def _add_caveat(condition: pl.Expr, text: str) -> pl.Expr:
-    empty = pl.col("caveat") == ""
-    joined = pl.when(empty).then(pl.lit(text)).otherwise(pl.col("caveat") + f"; {text}")
-    return (
-        pl.when(condition & (pl.col("measure") == "alpha"))
-        .then(joined)
-        .otherwise("caveat")
-        .alias("caveat")
-    )
-
-
-def _to_schema(table: pl.DataFrame) -> pl.DataFrame:
-    """The columns of FINDINGS in order, null where a family lacks one."""
-    return table.select(
-        pl.col(name).cast(dtype) if name in table.columns else pl.lit(None, dtype).alias(name)
-        for name, dtype in FINDINGS.items()
     )

@@ -5,7 +5,7 @@ one. A *column* is what Good et al. (2022, section 6) correct over: the rows of 
 of their tables, here all tests of a family that agree on the `column` fields.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from distortion.designs import CONDITION
@@ -120,6 +120,9 @@ CLASS: Final = Hypothesis(
     "two-sided",
     column=CONDITION,
 )
+
+# Without parameter counts there is no smaller model, hence no direction to expect.
+MODEL_UNORDERED: Final = replace(MODEL, question="Do two models differ in slope?", side="two-sided")
 
 # The four comparisons and the cells are Good et al. (2022), section 6; the two control families
 # and the classes are not.

@@ -10,17 +10,20 @@ from typing import Final
 
 import polars as pl
 
+from distortion.schema import CONTROL
+
 # What a panel or a group of table rows shares: a condition without method, ratio, arm and split.
 CONTEXT: Final = ("study", "dataset", "model", "recipe", "intervention")
 HIDDEN: Final = {"Cc", "Cf", "Cs", "Co", "Cn"}
 SEPARATOR: Final = " · "
 
 
-def clean(text: object, limit: int = 60) -> str:
+def clean(text: object, limit: int | None = 60) -> str:
     """`text` on one line of at most `limit` characters, without control characters."""
     spaced = " ".join(str(text).split())
     seen = "".join(c for c in spaced if unicodedata.category(c) not in HIDDEN).strip()
-    short = seen if len(seen) <= limit else f"{seen[: limit - 1].rstrip()}…"
+    fits = limit is None or len(seen) <= limit
+    short = seen if fits else f"{seen[: (limit or 0) - 1].rstrip()}…"
     return short or "(blank)"
 
 
@@ -51,6 +54,23 @@ def setting(row: Mapping[str, object], columns: Sequence[str]) -> str:
 def context_columns(frame: pl.DataFrame) -> list[str]:
     """The columns that name a context: those that vary, or data set and model if none does."""
     return varying(frame, CONTEXT) or ["dataset", "model"]
+
+
+def by_context(frame: pl.DataFrame) -> list[pl.DataFrame]:
+    """The rows of each context, its control first.
+
+    The control belongs to a network, whatever is done to it afterwards: it stands with every
+    intervention of its network, also where it was logged under another one.
+    """
+    control = frame.filter(pl.col("arm") == CONTROL)
+    parts = []
+    for part in frame.filter(pl.col("arm") != CONTROL).partition_by(CONTEXT, maintain_order=True):
+        context = part.select(CONTEXT).unique()
+        same = [c for c in CONTEXT if c != "intervention"]
+        own = control.join(context.select(same), on=same, how="semi")
+        own = own.with_columns(intervention=pl.lit(context["intervention"][0]))
+        parts.append(pl.concat([own, part]))
+    return parts
 
 
 def with_class_labels(frame: pl.DataFrame) -> pl.DataFrame:

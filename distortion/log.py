@@ -23,8 +23,9 @@ from polars.exceptions import PolarsError
 
 from distortion.columns import conform
 from distortion.errors import LogError, LogWarning
-from distortion.rules import check_cells, check_rows, number_cells, weaknesses
-from distortion.schema import BY_NAME, CELL, NETWORK
+from distortion.rules import check_cells, check_rows, number_cells
+from distortion.schema import BY_NAME, CELL, DERIVED, NETWORK
+from distortion.weaknesses import weaknesses
 
 Source: TypeAlias = "str | os.PathLike[str] | pl.DataFrame | pl.LazyFrame | RecallLog | Any"
 SUFFIXES = (".parquet", ".csv")
@@ -125,22 +126,11 @@ def is_complete(folder: Path, run_id: str) -> bool:
 
 
 def read_provenance(folder: Path) -> list[dict[str, Any]]:
-    """Every provenance record below `folder`, ordered by path.
+    """The provenance records of every complete shard below `folder`, ordered by path.
 
-    Raises LogError if a file is not JSON.
+    Raises LogError if one of them is not JSON.
     """
-    records = []
-    for path in sorted(folder.rglob("*.json")):
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise LogError(
-                f"The provenance file {path} cannot be read ({error}). Delete it together with "
-                "its Parquet file and run the study again."
-            ) from None
-        if isinstance(record, dict):
-            records.append(record)
-    return records
+    return [record for file in sorted(folder.rglob("*.parquet")) for record in _provenance_of(file)]
 
 
 def safe_name(text: str) -> str:
@@ -175,7 +165,7 @@ def _from_files(name: str) -> RecallLog:
     tables = [table for table in tables if table.height] or tables[:1]
     # Shards may differ in optional columns, and an all-null column has no type of its own.
     table = pl.concat(tables, how="diagonal_relaxed") if len(tables) > 1 else tables[0]
-    records = read_provenance(path) if path.is_dir() else _packed_provenance(files)
+    records = [record for file in files for record in _provenance_of(file)]
     return _validated(table, records, name)
 
 
@@ -191,17 +181,35 @@ def _read_file(path: Path) -> pl.DataFrame:
     except (PolarsError, OSError) as error:
         if isinstance(error, pl.exceptions.NoDataError):
             return pl.DataFrame()
+        if path.with_suffix(".json").exists():
+            hint = "Delete it and run the study again: only this network is computed anew."
+        else:
+            hint = "Export it again; CSV files are read as UTF-8 with commas."
         raise LogError(
             f"{path} cannot be read; it may be truncated or of another format "
-            f"({str(error).splitlines()[0]}). Delete it and run the study again: finished "
-            "networks are kept, only this one is computed anew."
+            f"({str(error).splitlines()[0]}). {hint}"
         ) from None
 
 
-def _packed_provenance(files: Sequence[Path]) -> list[dict[str, Any]]:
-    """What `write_log` put into the metadata of Parquet files."""
-    metadata = [pl.read_parquet_metadata(f) for f in files if f.suffix == ".parquet"]
-    return [record for m in metadata for record in json.loads(m.get(PROVENANCE, "[]"))]
+def _provenance_of(file: Path) -> list[dict[str, Any]]:
+    """The record beside a shard, or what `write_log` put into a packed file's metadata."""
+    beside = file.with_suffix(".json")
+    if beside.exists():
+        record = _read_json(beside)
+        return [record] if isinstance(record, dict) else []
+    if file.suffix != ".parquet":
+        return []
+    return list(json.loads(pl.read_parquet_metadata(file).get(PROVENANCE, "[]")))
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LogError(
+            f"The provenance file {path} cannot be read ({error}). Delete it together with "
+            "its Parquet file and run the study again."
+        ) from None
 
 
 def _to_polars(frame: Any) -> pl.DataFrame:
@@ -233,18 +241,30 @@ def _validated(table: pl.DataFrame, provenance: Sequence[dict[str, Any]], source
             f"Every network of {source} failed ({reasons}): there is nothing to analyse. "
             "Change the recipe and run the study again."
         )
-    table = conform(table)
+    ignored = sorted(DERIVED.intersection(table.columns) - {"cell"})
+    table = conform(table.drop(DERIVED, strict=False))
     check_rows(table)
-    rows, cells = number_cells(table.drop("cell", strict=False))
+    rows, cells = number_cells(table)
     check_cells(rows, cells)
     notes = tuple(weaknesses(rows, cells))
+    if ignored:
+        notes += (
+            f"Ignored column(s) {', '.join(ignored)}: these are derived from the counts. Rename "
+            "them to keep them.",
+        )
     for note in notes:
         warnings.warn(note, LogWarning, stacklevel=4)
     return RecallLog(rows, cells.drop("signature"), failed, tuple(provenance), notes, source)
 
 
 def _failed_cells(provenance: Sequence[dict[str, Any]]) -> pl.DataFrame:
-    cells = [cell for record in provenance for cell in record.get("failed", [])]
+    """Cells that provenance records name as failed: dicts of CELL columns and a reason."""
+    cells = [cell for record in provenance for cell in record.get("failed") or []]
+    if strange := [cell for cell in cells if not isinstance(cell, dict)]:
+        raise LogError(
+            f"A provenance record lists {strange[0]!r} among its failed cells, which is not a "
+            "cell with a reason. Correct or delete the JSON file, and its Parquet file with it."
+        )
     rows = [{c: cell.get(c) for c in FAILED} for cell in cells]
     return pl.DataFrame(rows, schema=FAILED, strict=False)
 

@@ -46,6 +46,11 @@ def spread(x: str, y: str) -> pl.Expr:
     return safe_ratio(_sum(y, y), _sum(x, x)).sqrt()
 
 
+def log_spread(kappa: str) -> pl.Expr:
+    """Log κ, on which κ is averaged and tested; null where κ is 0 (all recalls equal after)."""
+    return pl.when(pl.col(kappa) > 0).then(pl.col(kappa).log())
+
+
 def association(x: str, y: str) -> pl.Expr:
     """The uncentred correlation ρ, null where either side has no spread."""
     return safe_ratio(_sum(x, y), (_sum(x, x) * _sum(y, y)).sqrt())

@@ -1,8 +1,7 @@
 """The rules of the log, each with its own error that names rows, rule and next step.
 
 `check_rows` looks at single rows; `number_cells` finds the cells; `check_cells` looks at cells
-and at their dense parents; `weaknesses` lists what does not break a rule but weakens a
-conclusion. Columns and types come first: `distortion.columns`.
+and at their dense parents. Columns and types come first: `distortion.columns`.
 """
 
 from collections.abc import Iterable
@@ -79,6 +78,18 @@ ROW_RULES = (
         "Perhaps the two columns are swapped, or correct holds a percentage.",
     ),
     RowRule(
+        ("predicted", "correct"),
+        pl.col("predicted") < pl.col("correct"),
+        "predicted (images predicted as this class) is at least correct",
+        "It counts correct and wrong predictions of the class together.",
+    ),
+    RowRule(
+        ("kept", "correct", "arm"),
+        (pl.col("arm") == DENSE) & (pl.col("kept") != pl.col("correct")),
+        "kept of a dense row is its correct",
+        "Every image that the dense network gets right is one that it gets right itself.",
+    ),
+    RowRule(
         ("kept", "correct"),
         pl.col("kept") > pl.col("correct"),
         "kept (correct here and in the dense parent) is at most correct",
@@ -147,13 +158,13 @@ def check_cells(rows: pl.DataFrame, cells: pl.DataFrame) -> None:
             "Remove the copies; networks trained twice need different seeds or recipes.",
         )
     _check_constant(rows)
-    dense = cells.filter(pl.col("arm") == DENSE)
-    several = dense.filter(pl.struct(*NETWORK, "split").is_duplicated())
-    _refuse_cells(
-        several,
-        "have more than one dense cell",
-        "A network is trained once: keep one of them, whatever the intervention.",
-    )
+    for arm in (DENSE, CONTROL):
+        of_arm = cells.filter(pl.col("arm") == arm)
+        _refuse_cells(
+            of_arm.filter(pl.struct(*NETWORK, "split").is_duplicated()),
+            f"are one of several {arm} cells of their network",
+            "A network has one of them per split: keep one, whatever the intervention.",
+        )
     _refuse_cells(
         cells.filter(pl.col("parent").is_null()),
         "have no dense cell (arm dense, ratio 1) of the same network and split",
@@ -176,35 +187,6 @@ def check_cells(rows: pl.DataFrame, cells: pl.DataFrame) -> None:
         "the whole log.",
     )
     _check_against_parent(rows, cells)
-
-
-def weaknesses(rows: pl.DataFrame, cells: pl.DataFrame) -> list[str]:
-    """Sentences on what breaks no rule but weakens conclusions: accuracy 0, copied seeds."""
-    found = []
-    dead = cells.filter(pl.col("correct") == 0)
-    if dead.height:
-        found.append(
-            f"{dead.height} cell(s) have accuracy 0, for example {_name(dead.row(0, named=True))}: "
-            "their normalized recall balance is undefined and left out of every slope."
-        )
-    prints = [pl.struct(*(c for c in KEY if c not in NETWORK), "correct").hash().sum()]
-    if "weights_hash" in rows.columns:
-        prints.append(pl.col("weights_hash").drop_nulls().first().hash())
-    networks = rows.group_by(NETWORK, maintain_order=True).agg(
-        p.alias(f"print_{i}") for i, p in enumerate(prints)
-    )
-    same = [c for c in NETWORK if c != "seed"]
-    for i, what in enumerate(["identical counts", "identical initial weights"][: len(prints)]):
-        known = networks.filter(pl.col(f"print_{i}").is_not_null())
-        copies = known.filter(pl.struct(*same, f"print_{i}").is_duplicated())
-        if copies.height:
-            seeds = copies["seed"].unique().sort().to_list()
-            found.append(
-                f"Copied seeds: {copies.height} networks have {what}, for example "
-                f"{_name(copies.row(0, named=True))} (seeds {seeds[:6]}). They are not "
-                "independent replicates: retrain them with different seeds."
-            )
-    return found
 
 
 def _restrict(rule: RowRule, columns: Iterable[str]) -> RowRule | None:
@@ -240,7 +222,7 @@ def _check_constant(rows: pl.DataFrame) -> None:
         if several.height:
             raise _violation(
                 several,
-                pl.lit(True),
+                pl.col("class_id").is_not_null(),
                 "a class_id of a data set has one class_name",
                 "Use the same numbering of classes in all runs on a data set.",
             )
@@ -259,37 +241,39 @@ def _check_against_parent(rows: pl.DataFrame, cells: pl.DataFrame) -> None:
     if "kept" in rows.columns:
         parents = cells.select("cell", "parent")
         dense = rows.select(parent="cell", class_id="class_id", dense_correct="correct")
-        paired = rows.select("cell", *KEY, "kept").join(parents, on="cell")
+        paired = rows.select("cell", *KEY, "n", "correct", "kept").join(parents, on="cell")
         paired = paired.join(dense, on=["parent", "class_id"], how="left", maintain_order="left")
-        broken = (pl.col("kept") > pl.col("dense_correct")).fill_null(False)
+        fewest = pl.col("correct") + pl.col("dense_correct") - pl.col("n")
+        broken = (pl.col("kept") > pl.col("dense_correct")) | (pl.col("kept") < fewest)
         if paired.select(broken.any()).item():
             raise _violation(
                 paired,
                 broken,
-                "kept is at most the dense parent's correct",
+                "kept is at most the dense parent's correct, and at least the overlap of the two "
+                "that n images force",
                 "Recount kept from the two networks' predictions, or leave the column out.",
             )
 
 
 def _refuse_cells(cells: pl.DataFrame, what: str, next_step: str) -> None:
     if cells.height:
-        shown = "; ".join(_name(row) for row in cells.head(SHOWN).iter_rows(named=True))
+        shown = "; ".join(in_words(row) for row in cells.head(SHOWN).iter_rows(named=True))
         raise LogError(f"{cells.height} cell(s) {what}, for example {shown}. {next_step}")
 
 
 def _violation(
     table: pl.DataFrame, broken: pl.Expr | pl.Series, rule: str, next_step: str
 ) -> LogError:
-    offending = table.with_row_index("row", offset=1).filter(broken)
+    where = table.select(broken).to_series().arg_true()
     shown = "; ".join(
-        f"row {row['row']} {_name(row)}" for row in offending.head(SHOWN).iter_rows(named=True)
+        f"row {i + 1} {in_words(table.row(i, named=True))}" for i in where.head(SHOWN)
     )
     return LogError(
-        f"{offending.height} row(s) break the rule that {rule}, for example {shown}. {next_step}"
+        f"{len(where)} row(s) break the rule that {rule}, for example {shown}. {next_step}"
     )
 
 
-def _name(row: dict[str, object]) -> str:
+def in_words(row: dict[str, object]) -> str:
     """A cell or row in words: the values that tell it apart, as `column=value`."""
     shown = [c for c in (*KEY, "class_name", *COUNTS, "n_params", "n_remaining") if c in row]
     quiet = {"study": "default", "recipe": "", "intervention": "pruning", "split": "test"}

@@ -46,7 +46,7 @@ COLUMNS = (
     Column("intervention", pl.String(), "pruning, quantization, distillation …", default="pruning"),
     Column("method", pl.String(), "none for dense and control; magnitude …", needed=True),
     Column("ratio", pl.Float64(), "ratio asked for: before / after, at least 1", needed=True),
-    Column("arm", pl.String(), "dense, control, pruned, finetuned; derived if absent"),
+    Column("arm", pl.String(), "dense, control, pruned or finetuned"),
     Column("class_id", pl.Int64(), "class of the test images", needed=True),
     Column("class_name", pl.String(), "its name"),
     Column("split", pl.String(), "which images were counted", default="test"),
@@ -62,3 +62,29 @@ COUNTS = ("n", "correct", "predicted", "kept")
 
 # How many offending rows or cells an error message shows.
 SHOWN = 3
+
+# Names that `distortion.designs` gives to what it derives; columns of a log so named are ignored.
+DERIVED = frozenset(
+    (
+        "cell",
+        "parent",
+        "network",
+        "n_total",
+        "correct_total",
+        "correct_dense",
+        "recall",
+        "accuracy",
+        "balance",
+        "normalized_balance",
+        "recall_dense",
+        "accuracy_dense",
+        "balance_dense",
+        "normalized_balance_dense",
+        "intensification",
+        "ratio_achieved",
+        "precision",
+        "f1",
+        "forgotten",
+        "gained",
+    )
+)

@@ -10,11 +10,15 @@ under `plugins` (or `distortion-run run ... --plugin my_module`):
     runners.register_dataset("mine", load_mine)     # load_mine(root) returns a runners.Source
 """
 
-from runners.datasets import Images, Source, register_dataset
-from runners.masks import largest, two_sided
-from runners.methods import Weights, register_method
-from runners.nets import register_network
-from runners.nets.classifier import mark_classifier
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runners.datasets import Images, Source, register_dataset
+    from runners.masks import largest, two_sided
+    from runners.methods import Weights, register_method
+    from runners.nets import register_network
+    from runners.nets.classifier import mark_classifier
 
 __all__ = [
     "Images",
@@ -27,3 +31,22 @@ __all__ = [
     "register_network",
     "two_sided",
 ]
+
+# Loaded when first used, so that `distortion-run` can say what to install where torch is absent.
+_MODULES = {
+    "Images": "datasets",
+    "Source": "datasets",
+    "register_dataset": "datasets",
+    "largest": "masks",
+    "two_sided": "masks",
+    "Weights": "methods",
+    "register_method": "methods",
+    "register_network": "nets",
+    "mark_classifier": "nets.classifier",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'runners' has no attribute {name!r}")
+    return getattr(import_module(f"runners.{_MODULES[name]}"), name)

@@ -18,10 +18,11 @@ def test_worked_values() -> None:
     np.testing.assert_allclose(benjamini_hochberg(p), [0.02, 0.04, 0.04, 0.02])
 
 
-def test_an_impossible_test_does_not_count() -> None:
+def test_an_impossible_test_stays_open_but_counts() -> None:
     p = np.array([0.01, np.nan, 0.04])
-    np.testing.assert_allclose(bonferroni(p), [0.02, np.nan, 0.08])
-    np.testing.assert_allclose(holm(p), [0.02, np.nan, 0.04])
+    np.testing.assert_allclose(bonferroni(p), [0.03, np.nan, 0.12])
+    np.testing.assert_allclose(holm(p), [0.03, np.nan, 0.08])
+    np.testing.assert_allclose(benjamini_hochberg(p), [0.03, np.nan, 0.06])
 
 
 @given(p_values)

@@ -9,7 +9,7 @@ from scipy import stats
 
 import distortion as ds
 from distortion.errors import DesignError, LogWarning
-from distortion.findings import FINDINGS
+from distortion.verdicts import FINDINGS
 from tests.logs import cell, planted
 
 RNG = np.random.default_rng
@@ -108,7 +108,81 @@ def test_data_sets_are_compared_from_harder_to_easier() -> None:
     (row,) = family(ds.findings(pl.concat([easy, hard])), "dataset").iter_rows(named=True)
     assert row["comparison"] == "hard − easy"
     assert row["verdict"] == "larger slope"
-    assert "also differ: default resnet  against default lenet" in row["caveat"]
+    assert "also differ: model resnet against lenet" in row["caveat"]
+
+
+def test_models_without_a_size_are_compared_without_a_direction() -> None:
+    log = models(RNG(4)).drop("n_params")
+    rows = family(ds.findings(log), "model")
+    assert rows["comparison"].to_list() == ["alpha − beta", "beta − zeta"]
+    assert rows["side"].unique().to_list() == ["two-sided"]
+    assert all("sizes of models unknown" in caveat for caveat in rows["caveat"])
+
+
+def test_difficulty_is_that_of_the_split_tested() -> None:
+    easy = planted(RNG(6), {4.0: 1.1}, dataset="easy")
+    hard = planted(RNG(7), {4.0: 1.4}, dataset="hard").with_columns(pl.col("correct") - 500)
+    validation = easy.with_columns(pl.col("correct") - 2000, split=pl.lit("validation"))
+    tested = pl.concat([easy, hard]).with_columns(split=pl.lit("test"))
+    rows = family(ds.findings(pl.concat([validation, tested])), "dataset")
+    assert rows["comparison"].to_list() == ["hard − easy"]
+
+
+def test_a_control_of_another_intervention_is_the_control_of_its_network() -> None:
+    log = planted(RNG(15), {4.0: 1.3}, control=1.0).with_columns(
+        intervention=pl.when(pl.col("arm") == "control")
+        .then(pl.lit("none"))
+        .otherwise(pl.lit("pruning"))
+    )
+    (row,) = family(ds.findings(log), "versus control").iter_rows(named=True)
+    assert (row["networks"], row["df"]) == (10, 9)
+
+
+def test_names_given_in_some_shards_only_do_not_split_a_class() -> None:
+    log = planted(RNG(16), {4.0: 1.3}, networks=6)
+    name = pl.when(pl.col("seed") < 3).then("c" + pl.col("class_id").cast(pl.String))
+    rows = family(ds.findings(log.with_columns(class_name=name)), "class")
+    assert rows.height == 10
+    assert set(rows["networks"]) == {6}
+    assert rows["class_name"][0] == "c0"
+
+
+def test_rounding_errors_are_no_variation() -> None:
+    tables = []
+    for seed, correct in enumerate([7, 8, 9]):
+        tables.append(cell([correct, 5], seed=seed))
+        tables.append(cell([correct - 1, 5], method="m", ratio=2.0, arm="finetuned", seed=seed))
+    rows = family(ds.findings(pl.concat(tables)), "class")
+    assert rows["verdict"].to_list() == ["no test", "no test"]
+    assert "do not vary" in rows["caveat"][0]
+
+
+def test_noise_alone_is_not_called_evening_out() -> None:
+    """New noise gives slopes below 1; only a spread that shrank, too, is evening out."""
+    rng = RNG(17)
+    before, after = (planted(rng, {2.0: 1.0}, noise=0.046, accuracy=0.7) for _ in range(2))
+    fresh = after.filter(pl.col("arm") == "dense").with_columns(
+        arm=pl.lit("finetuned"), method=pl.lit("m"), ratio=pl.lit(2.0)
+    )
+    log = pl.concat([before.filter(pl.col("arm") == "dense"), fresh])
+    (row,) = family(ds.findings(log), "cell").iter_rows(named=True)
+    assert row["mark"] == "<"
+    assert row["kappa_low"] < 1 < row["kappa_high"]
+    assert row["verdict"] == "slope below 1"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"level": 95}, "between 0 and 1"),
+        ({"correction": "bonferoni"}, "Did you mean 'bonferroni'"),
+        ({"arm": "control"}, "No compressed cells to test"),
+        ({"reference_models": {"planted": "nope"}}, "names models that the log lacks"),
+    ],
+)
+def test_options_out_of_range_are_refused(options: dict[str, object], says: str) -> None:
+    with pytest.raises(DesignError, match=says):
+        ds.findings(planted(RNG(18), {2.0: 1.2}), **options)  # type: ignore[arg-type]
 
 
 def test_reference_models_represent_their_data_set() -> None:

@@ -11,14 +11,16 @@ ROOT = Path(__file__).parents[1]
 # A module may import those to its left, and its own layer.
 LAYERS = [
     {"schema", "errors"},
-    {"columns", "rules", "log"},
+    {"columns", "rules", "weaknesses", "log"},
     {"measures"},
     {"designs"},
     {"hypotheses"},
     {"comparisons", "corrections", "fits"},
+    {"verdicts"},
     {"findings"},
     {"labels"},
     {"scope", "evidence", "tables", "prose", "figures"},
+    {"blocks"},
     {"contents"},
     {"pages"},
     {"report"},

@@ -93,6 +93,35 @@ def test_the_order_of_rows_does_not_matter() -> None:
             "kept .* is at most correct",
         ),
         (
+            worked_example().with_columns(kept=pl.Series([9, 7, 5, 5])),
+            "at least the overlap of the two that n images force, for example row 3",
+        ),
+        (
+            worked_example().with_columns(kept=pl.Series([9, 6, 7, 5])),
+            "kept of a dense row is its correct",
+        ),
+        (
+            worked_example().with_columns(predicted=pl.Series([10, 6, 10, 10])),
+            "predicted .* is at least correct",
+        ),
+        (
+            pl.concat(
+                [
+                    worked_example(),
+                    *(
+                        cell([9, 8], arm="control", study="default", intervention=i)
+                        for i in ("pruning", "none")
+                    ),
+                ],
+                how="diagonal",
+            ),
+            "several control cells of their network",
+        ),
+        (
+            worked_example().with_columns(row=pl.lit(1), correct=pl.lit(11)),
+            "correct is at most n",
+        ),
+        (
             pl.concat(
                 [cell([3, 7]), cell([7, 5], method="m", ratio=2.0, arm="pruned")]
             ).with_columns(kept=pl.Series([3, 7, 5, 5])),
@@ -116,7 +145,7 @@ def test_the_order_of_rows_does_not_matter() -> None:
         ),
         (
             pl.concat([worked_example(), cell([8, 8], intervention="q")], how="diagonal"),
-            "more than one dense cell",
+            "several dense cells of their network",
         ),
     ],
 )
@@ -164,12 +193,15 @@ def test_accuracy_zero_is_named_and_not_divided_by() -> None:
 
 def test_copied_seeds_are_warned_about() -> None:
     copies = pl.concat([worked_example(), worked_example().with_columns(seed=pl.lit(1, pl.Int64))])
-    with pytest.warns(LogWarning, match="identical counts"):
+    with pytest.warns(LogWarning, match="identical dense counts"):
         ds.read_log(copies)
     other = worked_example().with_columns(seed=pl.lit(1, pl.Int64), correct=pl.Series([8, 7, 7, 5]))
     hashed = pl.concat([worked_example(), other]).with_columns(weights_hash=pl.lit("f00"))
     with pytest.warns(LogWarning, match="identical initial weights"):
         ds.read_log(hashed)
+    elsewhere = hashed.with_columns(study=pl.when(pl.col("seed") == 0).then(pl.lit("other")))
+    with pytest.warns(LogWarning, match="identical initial weights"):
+        ds.read_log(elsewhere)
 
 
 def test_failed_cells_are_reported_not_dropped(tmp_path: Path) -> None:
@@ -187,6 +219,37 @@ def test_a_shard_counts_only_when_complete(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["run.json", "run.parquet"]
     path.with_suffix(".json").unlink()
     assert not is_complete(tmp_path, "run")
+
+
+def test_failed_cells_are_found_however_the_log_is_named(tmp_path: Path) -> None:
+    lost = {"dataset": "toy", "model": "net", "seed": 0, "method": "m", "reason": "diverged"}
+    shard = write_shard(worked_example(), {"failed": [lost]}, tmp_path / "s", "run")
+    packed = ds.write_log(shard, tmp_path / "p" / "one.parquet")
+    sources = [shard, shard.parent, shard.parent / "*.parquet", packed, packed.parent]
+    assert [ds.read_log(str(source)).failed.height for source in sources] == [1] * 5
+
+
+def test_strange_failures_are_refused_in_words(tmp_path: Path) -> None:
+    write_shard(worked_example(), {"failed": ["a"]}, tmp_path, "run")
+    with pytest.raises(LogError, match="not a cell with a reason"):
+        ds.read_log(tmp_path)
+    write_shard(worked_example(), {"failed": None}, tmp_path, "run")
+    assert ds.read_log(tmp_path).failed.height == 0
+    (tmp_path / "notes.json").write_text("not ours {")
+    assert ds.read_log(tmp_path).failed.height == 0
+
+
+def test_derived_columns_of_a_log_are_ignored_aloud() -> None:
+    with pytest.warns(LogWarning, match=r"Ignored column\(s\) accuracy_dense, recall"):
+        log = ds.read_log(worked_example().with_columns(accuracy_dense=0.123, recall=1))
+    assert ds.slopes(log)["accuracy_dense"].to_list() == [0.8]
+
+
+def test_float_noise_does_not_make_another_ratio() -> None:
+    table = worked_example().with_columns(
+        ratio=pl.when(pl.col("ratio") == 2).then(1 / (1 - 0.9)).otherwise("ratio")
+    )
+    assert ds.read_log(table).table["ratio"].unique().sort().to_list() == [1.0, 10.0]
 
 
 def test_a_packed_log_carries_its_provenance(tmp_path: Path) -> None:

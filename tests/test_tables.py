@@ -289,7 +289,7 @@ def test_slope_table_matches_findings_and_conditions(log, found):
 )
 def test_comparisons_say_how_they_were_tested(found, family, words):
     rows = found.filter(pl.col("family") == family)
-    table = results.comparison_table(rows, results.family(family), False)
+    table = results.comparison_table(rows, results.family(family, rows), False)
     assert table.notes[0].startswith(words)
     assert "Bonferroni" in table.notes[0]
     assert table.data.height == rows.height
@@ -298,7 +298,7 @@ def test_comparisons_say_how_they_were_tested(found, family, words):
 def test_independent_tests_name_their_variance():
     log = planted_log(seeds=4, ratios=(2.0,), methods=("magnitude",))
     rows = findings(log).filter(pl.col("family") == "model")
-    model = results.family("model")
+    model = results.family("model", rows)
     assert "Welch" in results.comparison_table(rows, model, False).notes[0]
     assert "pooled" in results.comparison_table(rows, model, True).notes[0]
 

@@ -28,9 +28,7 @@ def recall_changes(classes: pl.DataFrame, name: str, heading: str, level: float)
     bold. Of many classes, those that lose most and those that lose least are drawn.
     """
     data = classes.with_columns(
-        at=pl.when(pl.col("arm") == CONTROL)
-        .then(pl.lit("control"))
-        .otherwise(pl.col("ratio").map_elements(numbers.ratio, return_dtype=pl.String)),
+        at=pl.when(pl.col("arm") == CONTROL).then(None).otherwise("ratio"),
         bold=(pl.col("p_corrected") < 1 - level).fill_null(False),
     )
     compressed = data.filter(pl.col("arm") != CONTROL)
@@ -42,7 +40,8 @@ def recall_changes(classes: pl.DataFrame, name: str, heading: str, level: float)
     if left_out:
         order = pl.concat([order.head(LOSING), order.tail(MOST_CLASSES - LOSING)])
     shown = data.join(order.select("class_id"), on="class_id", how="semi")
-    limit = max(0.02, float(np.quantile(shown["estimate"].abs().drop_nulls(), 0.9)))
+    changes = shown["estimate"].abs().drop_nulls()
+    limit = max(0.02, float(np.quantile(changes, 0.9)) if len(changes) else 0.0)
     methods = compressed["method"].unique(maintain_order=True).to_list()
     panels = [shown.filter((pl.col("method") == m) | (pl.col("arm") == CONTROL)) for m in methods]
     widest = max(panel["at"].n_unique() for panel in panels)
@@ -86,11 +85,9 @@ def recall_changes(classes: pl.DataFrame, name: str, heading: str, level: float)
 
 def _heat(axis: Axes, panel: pl.DataFrame, order: pl.DataFrame, limit: float) -> None:
     """Draw one panel: rows in the order of the classes, columns in that of the ratios."""
-    names = (
-        panel.select("arm", "ratio", "at").unique().sort("ratio")["at"].unique(maintain_order=True)
-    )
+    places = panel["at"].unique().sort(nulls_last=False).to_list()
     row_of = {class_id: i for i, class_id in enumerate(order["class_id"])}
-    column_of = {at: j for j, at in enumerate(names)}
+    column_of = {at: j for j, at in enumerate(places)}
     values = np.full((len(row_of), len(column_of)), np.nan)
     for class_id, at, change, bold in panel.select(
         "class_id", "at", "estimate", "bold"
@@ -116,7 +113,8 @@ def _heat(axis: Axes, panel: pl.DataFrame, order: pl.DataFrame, limit: float) ->
         edgecolors="white",
         linewidth=0.8,
     )
-    axis.set_xticks(range(len(column_of)), ["ctrl" if n == "control" else n for n in column_of])
+    headings = ["ctrl" if at is None else numbers.ratio(at) for at in places]
+    axis.set_xticks(range(len(places)), headings)
     axis.set_yticks(range(len(row_of)), [drawable(label, 22) for label in order["class_label"]])
     axis.tick_params(length=0)
     axis.grid(False)

@@ -21,7 +21,7 @@ from distortion.figures.scales import (
     window,
 )
 from distortion.figures.style import INK, MUTED, Drawing, drawable, grid, series, styled
-from distortion.labels import CONTEXT, context_columns, setting
+from distortion.labels import CONTEXT, by_context, context_columns, setting
 from distortion.schema import CONTROL
 from distortion.tables import numbers
 
@@ -43,7 +43,7 @@ def accuracy_plane(conditions: pl.DataFrame, methods: Sequence[str]) -> Drawing:
         1 - np.concatenate([known[c].to_numpy() for c in ("accuracy", "accuracy_dense")])
     )
     beyond = 0
-    panels = known.partition_by(CONTEXT, maintain_order=True)
+    panels = by_context(known)
     with styled():
         figure, axes = grid(len(panels), COLUMNS, width=WIDTH, height=HEIGHT, sharey=True)
         for panel, axis in zip(panels, axes, strict=True):
@@ -85,7 +85,7 @@ def accuracy_plane(conditions: pl.DataFrame, methods: Sequence[str]) -> Drawing:
 def variance_curves(conditions: pl.DataFrame, methods: Sequence[str]) -> Drawing:
     """Variance of recall balance by ratio, with the dense networks and the control as levels."""
     looks = series(methods)
-    panels = conditions.partition_by(CONTEXT, maintain_order=True)
+    panels = by_context(conditions)
     positive = min(extremes(conditions[c])[0] for c in ("variance", "variance_dense")) > 0
     with styled():
         figure, axes = grid(len(panels), COLUMNS, width=WIDTH, height=HEIGHT, sharey=True)
@@ -155,4 +155,9 @@ def _note(axis: Axes, x: float, y: float, text: str) -> None:
 
 
 def _heading(panel: pl.DataFrame, everything: pl.DataFrame) -> str:
-    return drawable(setting(panel.row(0, named=True), context_columns(everything)), 48)
+    return drawable(
+        setting(
+            panel.row(0, named=True), context_columns(everything.filter(pl.col("arm") != CONTROL))
+        ),
+        48,
+    )

@@ -7,12 +7,22 @@ import polars as pl
 from matplotlib.axes import Axes
 
 from distortion.figures.scales import OFF_SCALE, mark_beyond, plain_ticks, slope_window
-from distortion.figures.style import BLUE, INK, MUTED, VERMILION, Drawing, drawable, grid, styled
+from distortion.figures.style import (
+    BLUE,
+    INK,
+    MUTED,
+    PURPLE,
+    VERMILION,
+    Drawing,
+    drawable,
+    grid,
+    styled,
+)
 from distortion.labels import CONTEXT, context_columns, counted, setting, varying
 from distortion.tables.numbers import ratio as ratio_text
 
 COLUMNS: Final = 4
-MARK_COLOURS: Final = {">": VERMILION, "<": BLUE, "?": MUTED}
+COLOURS: Final = {"intensifies": VERMILION, "evens out": BLUE, "reorders and widens": PURPLE}
 CONDITION_KEYS: Final = [*CONTEXT, "method", "ratio"]
 
 
@@ -21,7 +31,7 @@ def slope_boxes(slopes: pl.DataFrame, cells: pl.DataFrame, treated: str) -> Draw
 
     `slopes` has one row per cell (undefined slopes null), `cells` the findings of family cell.
     """
-    marks = cells.select(*CONDITION_KEYS, "mark")
+    marks = cells.select(*CONDITION_KEYS, "mark", "verdict")
     data = slopes.join(marks, on=CONDITION_KEYS, how="inner", maintain_order="left")
     panels = data.partition_by([*CONTEXT, "method"], maintain_order=True)
     named = [*context_columns(data), "method"] if varying(data, CONTEXT) else ["method"]
@@ -52,9 +62,10 @@ def slope_boxes(slopes: pl.DataFrame, cells: pl.DataFrame, treated: str) -> Draw
         "1 (?).",
         "Each point is one network. Box: quartiles and median over networks; whiskers: the "
         "farthest network within 1.5 box lengths. Dashed line: α = 1, no change. Marks above: the "
-        "corrected interval of the mean α lies above 1 (>), below 1 (<) or contains it (?)."
-        + (OFF_SCALE if beyond else ""),
-        data.select(*CONDITION_KEYS, "seed", "alpha", "kappa", "rho", "mark"),
+        "corrected interval of the mean α lies above 1 (>), below 1 (<) or contains it (?). Colours: "
+        "intensifies (red), evens out (blue), reorders and widens (purple); grey where the slope is "
+        "undecided or, below 1, the spread κ is." + (OFF_SCALE if beyond else ""),
+        data.select(*CONDITION_KEYS, "seed", "alpha", "kappa", "rho", "mark", "verdict"),
     )
 
 
@@ -66,7 +77,7 @@ def _boxes(axis: Axes, panel: pl.DataFrame, limits: tuple[float, float]) -> int:
     for place, t in enumerate(ratios):
         at = panel.filter(pl.col("ratio") == t)
         mark = at["mark"][0] or ""
-        colour = MARK_COLOURS.get(mark, MUTED)
+        colour = COLOURS.get(at["verdict"][0], MUTED)
         known = at["alpha"].drop_nulls().to_numpy()
         if known.size:
             line = {"color": colour, "linewidth": 1.0}

@@ -115,6 +115,7 @@ def svg(drawing: Drawing) -> str:
     buffer = io.StringIO()
     metadata = {"Date": None, "Creator": "distortion", "Title": drawing.title}
     with styled():
+        _settle(drawing.figure)
         drawing.figure.savefig(buffer, format="svg", metadata=metadata)
     return buffer.getvalue().replace(f"'{FONT}'", FONT_STACK)
 
@@ -123,10 +124,19 @@ def png(drawing: Drawing) -> bytes:
     """The figure as PNG."""
     buffer = io.BytesIO()
     with styled():
+        _settle(drawing.figure)
         drawing.figure.savefig(
             buffer, format="png", dpi=PNG_DPI, metadata={"Software": "distortion"}
         )
     return buffer.getvalue()
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the figure out, once for all formats: that is most of the work of drawing it."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
 
 
 def inline_svg(text: str, name: str) -> str:

@@ -14,6 +14,7 @@ from scipy.special import stdtr, stdtrit
 from distortion.hypotheses import Side
 
 Values = NDArray[np.float64]
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ def two_sample(
 def _finish(
     estimate: Values, std_error: Values, df: Values, null: float, side: Side, level: ArrayLike
 ) -> TTests:
-    possible = (df > 0) & (std_error > 0)
+    # A standard error that is only rounding error is no variation.
+    possible = (df > 0) & (std_error > ROUNDING * np.maximum(1, np.abs(estimate)))
     std_error, df = np.where(possible, std_error, np.nan), np.where(possible, df, np.nan)
     statistic = (estimate - null) / std_error
     p_value = {

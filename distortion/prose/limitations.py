@@ -28,17 +28,30 @@ def no_control(scope: Scope) -> str | None:
     )
 
 
+def part_control(scope: Scope) -> str | None:
+    """S5: a control arm for some conditions only."""
+    if not scope.has_control or not scope.uncontrolled:
+        return None
+    return (
+        f"{scope.uncontrolled} of {counted(scope.conditions, 'condition')} without a control arm: "
+        "there, what the removal of weights does cannot be told from what further training does, "
+        "and comparisons with the control are about the others only."
+    )
+
+
 def few_networks(scope: Scope) -> str | None:
     """Section 3.4: what so few networks can resolve."""
-    fewest = scope.fewest
+    fewest, most = scope.fewest, scope.most
     if fewest >= MODERATE:
         return None
-    if fewest == 1:
+    networks = f"{counted(fewest, 'network')} per condition"
+    if most > fewest:
+        networks = f"{fewest} to {counted(most, 'network')} per condition"
+    if most == 1:
         return (
-            "One network per data set and model: nothing can be tested, and another seed may give "
-            "other numbers."
+            "One network per condition: nothing can be tested, and another seed may give other "
+            "numbers."
         )
-    networks = f"{counted(fewest, 'network')} per data set and model"
     if fewest < FEW:
         return (
             f"Only {networks}: even how much networks vary is poorly known, only large effects can "
@@ -90,7 +103,8 @@ def dilution(scope: Scope) -> str | None:
     )
     return (
         "Regression dilution: the dense recalls carry noise (seed, finite test set), which pulls α "
-        f"below 1 even where nothing changes. A slope below 1 is therefore weak evidence.{remedy}"
+        f"below 1 even where nothing changes. A slope below 1 is therefore weak evidence; the spread κ "
+        f"decides what it is called.{remedy}"
     )
 
 
@@ -187,6 +201,7 @@ def own_definition(scope: Scope) -> str | None:
 
 LIMITATIONS: Final[tuple[Limitation, ...]] = (
     no_control,
+    part_control,
     few_networks,
     one_dataset,
     one_model,

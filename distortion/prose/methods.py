@@ -15,7 +15,8 @@ DEFINITIONS: Final = (
     ("Slope α", "Σ B̄ B̄ₜ / Σ B̄², over classes; B̄ before and B̄ₜ after, at ratio t; 1: unchanged"),
     (
         "Spread κ",
-        "√(Σ B̄ₜ² / Σ B̄²); above 1: recalls lie farther apart than before, in whatever order",
+        "√(Σ B̄ₜ² / Σ B̄²); above 1: recalls lie farther apart relative to accuracy than before, in "
+        "whatever order; in plain points they may still have drawn together",
     ),
     ("Association ρ", "Σ B̄ B̄ₜ / √(Σ B̄² Σ B̄ₜ²); 1: the same classes lead and trail; α = ρ κ"),
     ("Ratio t", "parameters before / after, whole network"),
@@ -30,10 +31,18 @@ READING: Final = (
         "classes recognised worse than average fall further behind and better ones get further "
         "ahead, relative to accuracy.",
     ),
-    ("α below 1, κ below 1, evens out", "the gaps between classes shrink."),
+    (
+        "α below 1, κ below 1, evens out",
+        "the gaps between classes shrink, relative to accuracy.",
+    ),
     (
         "α below 1, κ above 1, reorders and widens",
         "gaps grow, but between other classes than before; this is not an evening out.",
+    ),
+    (
+        "α below 1, κ undecided, slope below 1",
+        "the interval of κ contains 1: classes keep their places less well, which noise in the "
+        "dense recalls alone can bring about; it says nothing about the size of the gaps.",
     ),
     (
         "undecided",
@@ -55,7 +64,8 @@ def tests_in_words(scope: Scope, intervals: list[float]) -> list[str]:
         f"between networks (model, data set) {independent} t-tests. Throughout, "
         f"{CORRECTED[scope.correction]}.",
         f"A verdict needs a corrected p below {numbers.significant(1 - scope.level)}; the mark "
-        "comes from the interval alone.",
+        "comes from the interval alone. Below 1, the interval of κ (t-based on log κ, at the same "
+        "level) decides whether gaps even out, reorder and widen, or neither can be said.",
         "Source of α and of the families of tests: Good et al. (2022), Recall Distortion in Neural "
         "Network Pruning and the Undecayed Pruning Algorithm, NeurIPS; arXiv 2206.02976. κ, ρ, the "
         "control arm and the tests of classes are additions.",

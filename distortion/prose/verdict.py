@@ -1,4 +1,4 @@
-"""The first paragraph: what was found, in plain words with numbers, and for what population.
+"""The first paragraphs: what was found, in plain words with numbers, and for what population.
 
 Without a control arm no sentence says that compression does anything: networks before and after
 are described. What cannot be told apart from no change is called undecided, never unchanged.
@@ -9,81 +9,22 @@ from typing import Final
 import polars as pl
 
 from distortion.designs import CONDITION
-from distortion.labels import CONTEXT, clean, counted, listed, setting, varying
+from distortion.labels import CONTEXT, counted, listed, setting, varying
 from distortion.prose.cautions import cautions, near_chance
 from distortion.prose.losers import losing_classes
-from distortion.prose.words import alpha, joined, place, verdicts
+from distortion.prose.population import networks_per_condition, population
+from distortion.prose.words import alpha, joined, kappa, place, shrank_in_points, verdicts
 from distortion.scope import Scope
 from distortion.tables import numbers
 
 SHOWN: Final = 3
 CONDITION_MEANS: Final = "a condition is one data set, model, method and ratio"
-
-
-def headline(cells: pl.DataFrame, versus: pl.DataFrame) -> str:
-    """The answer in one sentence."""
-    count = verdicts(cells)
-    total = cells.height
-    if count.get("no test", 0) == total:
-        return "Nothing could be tested: the numbers below describe the networks at hand only."
-    words = [
-        ("intensifies", "widened"),
-        ("evens out", "narrowed"),
-        ("reorders and widens", "opened between other classes than before"),
-    ]
-    seen = [(count[verdict], text) for verdict, text in words if count.get(verdict)]
-    if total == 1:
-        change = f"The gaps between classes {seen[0][1]}" if seen else "No change was detected"
-        found = f"{change} in the one condition tested"
-    elif not seen:
-        found = f"No change of the gaps between classes was detected in any of {total} conditions"
-    else:
-        (first, text), *others = seen
-        parts = [f"in {first} of {total} conditions the gaps between classes {text}"]
-        parts += [f"in {number} they {text}" for number, text in others]
-        if undecided := total - sum(number for number, _ in seen):
-            parts.append(f"in {undecided} the data do not decide")
-        found = joined(parts)
-        found = found[0].upper() + found[1:]
-    return f"{found}{_than_control(versus, total)}."
-
-
-def _than_control(versus: pl.DataFrame, total: int) -> str:
-    """The end of the headline: how slopes compare with those of the control."""
-    count = verdicts(versus)
-    if count.get("no test", 0) == versus.height:
-        return ""
-    start = "; compared with fine-tuning alone, "
-    if versus.height == 1:
-        words = {"larger slope": "they widened", "smaller slope": "they narrowed"}
-        return start + words.get(versus["verdict"][0], "no difference was detected")
-    of = "" if versus.height == total else f" of {versus.height}"
-    words = {"larger slope": "widened", "smaller slope": "narrowed"}
-    parts = [
-        f"{word} in {count[verdict]}{of}" for verdict, word in words.items() if verdict in count
-    ]
-    return start + (f"they {joined(parts)}" if parts else "no difference was detected")
-
-
-def population(scope: Scope) -> str:
-    """Who was looked at: data sets, models, networks, methods, ratios."""
-    datasets = [
-        f"{clean(d.name)} ({counted(d.classes, 'class', 'classes')}, "
-        f"{counted(d.images, f'{scope.split} image')})"
-        for d in scope.datasets
-    ]
-    each = f"{scope.fewest}" if scope.fewest == scope.most else f"{scope.fewest} to {scope.most}"
-    per = "" if len(scope.datasets) * len(scope.models) == 1 else f", {each} per data set and model"
-    ratio_word = "ratio" if len(scope.ratios) == 1 else "ratios"
-    done = scope.treated.split(",")[0].split(" and ")[0]
-    ending = scope.treated.removeprefix(done).replace(" and ", ", then ").strip()
-    joint = "" if not ending else (ending if ending.startswith(",") else f" {ending}")
-    return (
-        f"This is about {counted(scope.networks, 'network')}{per}: "
-        f"{'model' if len(scope.models) == 1 else 'models'} {listed(scope.models)}, trained on "
-        f"{joined(datasets)}; {done} by {listed(scope.methods)} to {ratio_word} "
-        f"{listed(numbers.ratio(t) for t in scope.ratios)}{joint}."
-    )
+IN_WORDS: Final = {
+    "slope below 1": "below 1, with the spread undecided",
+    "reorders and widens": "gaps reorder and widen",
+    "evens out": "gaps even out",
+    "intensifies": "gaps intensify",
+}
 
 
 def verdict(
@@ -105,7 +46,12 @@ def verdict(
     working = classes.join(lost, on=CONDITION, how="anti")
     paragraphs = [
         [population(scope)],
-        [_counts(cells), *_starts(cells), *_strongest(cells, conditions)],
+        [
+            _counts(cells),
+            *_starts(scope, cells),
+            *_strongest(cells.join(lost, on=CONDITION, how="anti"), cells, conditions),
+            *_in_points(cells, conditions),
+        ],
         [_control(scope, control, versus)],
         losing_classes(working, conditions, above_chance=lost.height > 0),
         cautions(cells, conditions, lost),
@@ -113,25 +59,14 @@ def verdict(
     return [" ".join(sentences) for sentences in paragraphs if sentences]
 
 
-def compared_in_words(found: pl.DataFrame) -> str:
-    """The outcome of a family that compares levels; a one-sided one cannot find smaller slopes."""
-    count = verdicts(found)
-    outcomes = {"larger slope": "larger", "smaller slope": "smaller", "undecided": "undecided"}
-    if found["side"][0] == "greater":
-        outcomes.pop("smaller slope")
-    parts = [f"{text} in {count.get(verdict, 0)}" for verdict, text in outcomes.items()]
-    if untested := count.get("no test", 0):
-        parts.append(f"untested in {untested}")
-    return f"{joined(parts).capitalize()} of {counted(found.height, 'comparison')}."
-
-
 def _counts(cells: pl.DataFrame) -> str:
     count = verdicts(cells)
     tested = cells.height - count.get("no test", 0)
     if tested == cells.height == 1:
         row = cells.row(0, named=True)
-        kappa, rho = numbers.fixed(row["kappa"]), numbers.fixed(row["rho"])
-        return f"The slope is {alpha(row)}, with κ = {kappa} and ρ = {rho}: {row['verdict']}."
+        word = IN_WORDS.get(row["verdict"], row["verdict"])
+        rho = numbers.fixed(row["rho"])
+        return f"The slope is {alpha(row)}, with {kappa(row)} and ρ = {rho}: {word}."
     if not tested:
         slopes = cells["estimate"].drop_nulls().sort()
         known = (
@@ -147,6 +82,7 @@ def _counts(cells: pl.DataFrame) -> str:
         ("intensifies", "above 1 in {} (gaps intensify)"),
         ("evens out", "below 1 with a smaller spread in {} (gaps even out)"),
         ("reorders and widens", "below 1 with a larger spread in {} (gaps reorder and widen)"),
+        ("slope below 1", "below 1 with an undecided spread in {} (perhaps noise alone)"),
         ("undecided", "undecided in {}"),
     ]
     parts = [text.format(count[verdict]) for verdict, text in words if count.get(verdict)]
@@ -161,14 +97,15 @@ def _counts(cells: pl.DataFrame) -> str:
     )
 
 
-def _starts(cells: pl.DataFrame) -> list[str]:
-    """Per method: the ratio from which gaps intensify."""
+def _starts(scope: Scope, cells: pl.DataFrame) -> list[str]:
+    """Per method: the ratio from which gaps are seen to intensify; methods that agree together."""
     if cells.height == 1 or not (cells["verdict"] == "intensifies").any():
         return []
     plurals = {"dataset": "data sets", "model": "models"}
     differ = varying(cells, CONTEXT)
     noun = plurals.get(differ[0], "settings") if len(differ) == 1 else "settings"
-    found, silent = [], []
+    found: dict[tuple[float, str, str], list[str]] = {}
+    silent = []
     for method in cells["method"].unique(maintain_order=True):
         series = cells.filter(pl.col("method") == method).partition_by(CONTEXT, maintain_order=True)
         starts, gaps = [], False
@@ -181,18 +118,48 @@ def _starts(cells: pl.DataFrame) -> list[str]:
             silent.append(method)
             continue
         low, high = numbers.ratio(min(starts)), numbers.ratio(max(starts))
-        at = low if low == high else f"{low} to {high}"
         some = "" if len(starts) == len(series) else f", in {len(starts)} of {len(series)} {noun}"
-        text = f"{at} for {clean(method)}{some}"
-        found.append(f"{text} (not detected at every larger ratio)" if gaps else text)
-    text = f"Intensification starts at ratio {joined(found)}"
+        note = some + (" (not at every larger ratio)" if gaps else "")
+        at = low if low == high else f"{low} to {high}"
+        found.setdefault((min(starts), at, note), []).append(method)
+    parts = [f"{at} for {listed(names)}{note}" for (_, at, note), names in sorted(found.items())]
+    text = (
+        f"With {networks_per_condition(scope).replace(' per', ' networks per', 1)}, "
+        f"intensification is first detected at ratio {', '.join(parts)}"
+    )
+    return [f"{text}; at no ratio for {listed(silent)}." if silent else f"{text}."]
+
+
+def _in_points(cells: pl.DataFrame, conditions: pl.DataFrame) -> list[str]:
+    """The direction in plain recall, where gaps widened relative to accuracy."""
+    up = cells.filter(pl.col("verdict") == "intensifies")
+    if not up.height or "variance" not in conditions.columns:
+        return []
+    shrank = shrank_in_points(cells, conditions)
+    if up.height == 1:
+        there = conditions.join(up.select(CONDITION), on=CONDITION, how="semi")
+        spreads = [
+            numbers.fixed(100 * there[c][0] ** 0.5, 1) for c in ("variance_dense", "variance")
+        ]
+        moved = "shrinks" if shrank.height else "grows"
+        where = "There the" if cells.height > 1 else "The"
+        return [
+            f"{where} spread of plain recalls over classes {moved} from {spreads[0]} to "
+            f"{spreads[1]} points (SD)."
+        ]
+    if not shrank.height:
+        return [f"In plain recall, too, the classes lie farther apart in all {up.height} of these."]
+    largest = place(shrank.row(0, named=True), cells)
     return [
-        f"{text}; it is not detected at any ratio for {listed(silent)}." if silent else f"{text}."
+        f"In plain recall, not divided by accuracy, the classes lie farther apart in "
+        f"{up.height - shrank.height} of these {up.height} and closer together in {shrank.height} "
+        f"(such as {largest}): there α rises because accuracy falls."
     ]
 
 
-def _strongest(cells: pl.DataFrame, conditions: pl.DataFrame) -> list[str]:
-    up = cells.filter(pl.col("verdict") == "intensifies").sort("estimate", descending=True)
+def _strongest(working: pl.DataFrame, cells: pl.DataFrame, conditions: pl.DataFrame) -> list[str]:
+    """The largest detected slope among conditions whose networks still work."""
+    up = working.filter(pl.col("verdict") == "intensifies").sort("estimate", descending=True)
     if cells.height == 1 or not up.height:
         return []
     row = up.row(0, named=True)
@@ -216,24 +183,34 @@ def _control(scope: Scope, control: pl.DataFrame, versus: pl.DataFrame) -> str:
     slopes = []
     for row in control.head(SHOWN).to_dicts():
         where = f" with {setting(row, named)}" if named else ""
-        slopes.append(f"{alpha(row)}{where} ({row['verdict']})")
+        slopes.append(f"{alpha(row)}{where} ({IN_WORDS.get(row['verdict'], row['verdict'])})")
     more = f" and {control.height - SHOWN} more below" if control.height > SHOWN else ""
     text = f"Fine-tuning alone, with nothing removed, gives {joined(slopes)}{more}."
     if not versus.height:
         return f"{text} The reported arm was not fine-tuned, so that it is not compared with it."
+    lacking = ""
+    if scope.uncontrolled:
+        has = "condition has" if scope.uncontrolled == 1 else "conditions have"
+        lacking = (
+            f" {scope.uncontrolled} of {scope.conditions} {has} no control: what further training "
+            "alone does is unknown there."
+        )
     count = verdicts(versus)
     if count.get("no test", 0) == versus.height:
-        return f"{text} The difference from it could not be tested."
+        return f"{text} The difference from it could not be tested.{lacking}"
     if versus.height == 1:
         row = versus.row(0, named=True)
         bounds = (row[c] for c in ("estimate", "conf_low", "conf_high"))
         difference = numbers.interval(*bounds, null=0.0, signed=True)
         return (
             f"{text} Against their own control, the slope of {scope.treated} networks differs by "
-            f"{difference} ({row['verdict']})."
+            f"{difference} ({row['verdict']}).{lacking}"
         )
+    with_control = " that have a control" if scope.uncontrolled else ""
+    untested = f", untested in {count['no test']}" if count.get("no test") else ""
     return (
         f"{text} Against their own control, slopes of compressed networks are larger in "
-        f"{count.get('larger slope', 0)} of {counted(versus.height, 'condition')}, smaller in "
-        f"{count.get('smaller slope', 0)} and undecided in {count.get('undecided', 0)}."
+        f"{count.get('larger slope', 0)} of {counted(versus.height, 'condition')}{with_control}, "
+        f"smaller in {count.get('smaller slope', 0)}, undecided in "
+        f"{count.get('undecided', 0)}{untested}.{lacking}"
     )

@@ -4,6 +4,7 @@ from typing import Any
 
 import polars as pl
 
+from distortion.designs import CONDITION
 from distortion.labels import CONTEXT, clean, setting, varying
 from distortion.tables import numbers
 
@@ -19,6 +20,21 @@ def alpha(row: dict[str, Any]) -> str:
         return "an undefined α"
     bounds = (row[c] for c in ("estimate", "conf_low", "conf_high"))
     return f"α = {numbers.interval(*bounds, null=1.0)}"
+
+
+def kappa(row: dict[str, Any]) -> str:
+    """`κ = 1.06 [1.02, 1.10]`."""
+    bounds = (row[c] for c in ("kappa", "kappa_low", "kappa_high"))
+    return f"κ = {numbers.interval(*bounds, null=1.0)}"
+
+
+def shrank_in_points(cells: pl.DataFrame, conditions: pl.DataFrame) -> pl.DataFrame:
+    """The conditions that intensify relative to accuracy while plain recalls draw together."""
+    up = cells.filter(pl.col("verdict") == "intensifies").select(CONDITION)
+    if "variance" not in conditions.columns:
+        return up.clear()
+    shrank = conditions.filter(pl.col("variance") < pl.col("variance_dense")).select(CONDITION)
+    return up.join(shrank, on=CONDITION, how="semi", maintain_order="left")
 
 
 def place(row: dict[str, Any], among: pl.DataFrame) -> str:

@@ -6,12 +6,10 @@ from typing import Final
 
 from distortion.labels import clean
 
-LIMIT: Final = 2000
-
 
 def to_html(text: str) -> str:
     """Escaped for element content and quoted attributes."""
-    return html.escape(clean(text, LIMIT) if text else "")
+    return html.escape(clean(text, None) if text else "")
 
 
 def to_markdown(text: str) -> str:
@@ -22,14 +20,15 @@ def to_markdown(text: str) -> str:
     """
     if not text:
         return ""
-    one_line = re.sub(r"([\\`*_|$~])", r"\\\1", clean(text, LIMIT))
+    one_line = re.sub(r"([\\`*_|$~])", r"\\\1", clean(text, None))
     one_line = re.sub(r"\](?=[(\[:])", r"\\]", one_line)
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", re.sub(r"&(?=#|\w+;)", "&amp;", one_line))
 
 
 def to_markdown_line(text: str) -> str:
     """As `to_markdown`, for text that begins a line: no heading, quote or list arises from it."""
-    return re.sub(r"^(?=[#>+=-])|(?<=^\d)(?=[.)])", r"\\", to_markdown(text))
+    escaped = re.sub(r"^(?=[#>+=-])", r"\\", to_markdown(text))
+    return re.sub(r"^(\d+)(?=[.)])", r"\1\\", escaped)
 
 
 SPECIAL: Final = {
@@ -55,6 +54,8 @@ SPECIAL: Final = {
     "×": r"$\times$",
     "≥": r"$\geq$",
     "→": r"$\rightarrow$",
+    "↔": r"$\leftrightarrow$",
+    "↓": r"$\downarrow$",
     "…": r"\ldots{}",
     "±": r"$\pm$",
     "²": r"$^2$",
@@ -75,7 +76,7 @@ def to_latex(text: str) -> str:
     """
     if not text:
         return ""
-    parts = re.split(f"({'|'.join(COMBINED)})", clean(text, LIMIT))
+    parts = re.split(f"({'|'.join(COMBINED)})", clean(text, None))
     return "".join(COMBINED.get(part) or "".join(map(_latex_letter, part)) for part in parts)
 
 

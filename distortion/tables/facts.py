@@ -6,13 +6,13 @@ from typing import Any
 import polars as pl
 
 from distortion.designs import CONDITION
-from distortion.labels import CONTEXT
+from distortion.labels import CONTEXT, clean
 from distortion.schema import CONTROL, DENSE, NETWORK
-from distortion.scope import missing_cells
 from distortion.tables import numbers
 from distortion.tables.results import TONES, caveats, common_caveat
-from distortion.tables.table import Column, Row, Table, identity, number, share, text
+from distortion.tables.table import NAME, Column, Row, Table, identity, number, share, text
 
+VALUE = 2000
 NETWORK_KIND = ("study", "dataset", "model", "recipe")
 
 
@@ -64,23 +64,23 @@ def network_table(measures: pl.DataFrame) -> Table:
     )
 
 
-def cell_table(cells: pl.DataFrame, slopes: pl.DataFrame) -> Table:
-    """Every condition: networks present and missing, ratio asked for and achieved."""
-    grid = missing_cells(cells).filter(pl.col("arm") != DENSE)
+def cell_table(grid: pl.DataFrame, slopes: pl.DataFrame) -> Table:
+    """Every condition of `missing_cells`: networks present and missing, ratio asked and achieved.
+
+    Conditions stand in the order of `slopes`; those that failed for every network come last.
+    """
+    data = grid.filter(pl.col("arm") != DENSE)
+    place = slopes.select(CONDITION).unique(maintain_order=True).with_row_index("place")
     achieved = "ratio_achieved" in slopes.columns
-    known = slopes.group_by(CONDITION, maintain_order=True).agg(
-        pl.len().cast(pl.Int64).alias("networks"),
-        *(
-            [
-                pl.col("ratio_achieved").mean(),
-                pl.col("ratio_achieved").min().alias("lowest"),
-                pl.col("ratio_achieved").max().alias("highest"),
-            ]
-            if achieved
-            else []
-        ),
-    )
-    data = known.join(grid, on=CONDITION, how="left", maintain_order="left")
+    if achieved:
+        known = slopes.group_by(CONDITION).agg(
+            pl.col("ratio_achieved").mean(),
+            pl.col("ratio_achieved").min().alias("lowest"),
+            pl.col("ratio_achieved").max().alias("highest"),
+        )
+        data = data.join(known, on=CONDITION, how="left", maintain_order="left")
+    data = data.join(place, on=CONDITION, how="left", maintain_order="left")
+    data = data.sort("place", maintain_order=True, nulls_last=True).drop("place")
     columns = [
         *identity(data, CONTEXT),
         text("arm", names=True),
@@ -135,7 +135,7 @@ def class_table(classes: pl.DataFrame, measures: pl.DataFrame, name: str, captio
     note = (
         "Recall: mean over networks. Interval and paired t-test against no change, two-sided, of "
         "the change between networks (seeds) on these test images; corrected over the classes of "
-        "a condition. t-based intervals may reach beyond what a share can be."
+        "a condition; cut where a recall would fall below 0% or rise above 100%."
     )
     return Table(name, caption, data, columns, (note, *common_caveat(data)))
 
@@ -146,7 +146,7 @@ def accuracy_table(conditions: pl.DataFrame) -> Table:
         *identity(conditions, CONTEXT),
         Column(
             "Method",
-            lambda row: "control" if row["arm"] == CONTROL else row["method"],
+            lambda row: "control" if row["arm"] == CONTROL else clean(row["method"], NAME),
             names=True,
             numeric=False,
         ),
@@ -174,7 +174,7 @@ def accuracy_table(conditions: pl.DataFrame) -> Table:
 def value_table(name: str, caption: str, values: Mapping[str, Any]) -> Table:
     """Names and values, as for versions and options."""
     data = pl.DataFrame(
-        {"name": list(values), "value": [str(value) for value in values.values()]},
+        {"name": list(values), "value": [clean(value, VALUE) for value in values.values()]},
         schema={"name": pl.String, "value": pl.String},
     )
     columns = (

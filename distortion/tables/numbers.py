@@ -85,8 +85,8 @@ def change_interval(estimate: float | None, low: float | None, high: float | Non
 
 
 def ratio(value: float | None) -> str:
-    """A ratio as asked for: 2, 1.5, 50."""
-    return NOTHING if value is None else f"{value:,g}"
+    """A ratio as asked for: 2, 1.5, 50; large ones in full, so that they stay apart."""
+    return NOTHING if value is None else f"{value:,.{6 if value < 1000 else 9}g}"
 
 
 def confidence(level: float) -> str:

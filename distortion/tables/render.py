@@ -53,9 +53,8 @@ def latex_table(table: Table) -> str:
     r"""A booktabs fragment for `\input`; a longtable where it would not fit a page."""
     long = table.data.height > FLOAT_ROWS
     spec = "".join("r" if c.numeric else "l" for c in table.columns)
-    head = " & ".join(to_latex(c.heading) for c in table.columns) + r" \\"
-    head = f"\\toprule\n{head}\n\\midrule\n"
-    rows = "".join(" & ".join(map(to_latex, row)) + " \\\\\n" for row in table.rows(None))
+    head = f"\\toprule\n{_latex_row([c.heading for c in table.columns])} \\\\\n\\midrule\n"
+    rows = "".join(f"{_latex_row(row)} \\\\\n" for row in table.rows(None))
     title = f"\\caption{{{to_latex(table.caption)}}}\\label{{tab:{table.name}}}"
     notes = "".join(f"\\par\\smallskip\\footnotesize {to_latex(n)}\n" for n in table.notes)
     if long:
@@ -69,6 +68,12 @@ def latex_table(table: Table) -> str:
         f"{PREAMBLE}\\begin{{table}}\n\\centering\n{title}\n\\begin{{tabular}}{{{spec}}}\n"
         f"{head}{rows}\\bottomrule\n\\end{{tabular}}\n{notes}\\end{{table}}\n"
     )
+
+
+def _latex_row(texts: list[str]) -> str:
+    r"""The cells of a row. At its start, `[` and `*` would be options of the `\\` before it."""
+    row = " & ".join(map(to_latex, texts))
+    return f"{{}}{row}" if row.startswith(("[", "*")) else row
 
 
 def csv_table(data: pl.DataFrame) -> str:

@@ -6,11 +6,11 @@ from typing import Final
 import polars as pl
 
 from distortion.designs import CONDITION
-from distortion.hypotheses import CATALOGUE, Hypothesis
-from distortion.labels import CONTEXT, counted, setting
+from distortion.hypotheses import CATALOGUE, MODEL_UNORDERED, Hypothesis
+from distortion.labels import CONTEXT, clean, counted, setting
 from distortion.schema import CONTROL
 from distortion.tables import numbers
-from distortion.tables.table import Column, Row, Table, Tone, identity, number, share, text
+from distortion.tables.table import NAME, Column, Row, Table, Tone, identity, number, share, text
 
 TONES: Final[dict[str, Tone]] = {
     "intensifies": "up",
@@ -21,7 +21,8 @@ TONES: Final[dict[str, Tone]] = {
     "smaller slope": "down",
     "reorders and widens": "mixed",
 }
-MARKS: Final = {"intensifies": ">", "evens out": "<", "reorders and widens": "<", "undecided": "?"}
+# What a slope below 1 means is up to the spread; a mark of its own says which way that went.
+SPREADS: Final = {"evens out": " ↓", "reorders and widens": " ↔"}
 SIDES: Final = {
     "two-sided": "Two-sided",
     "greater": "One-sided (larger is expected)",
@@ -40,7 +41,7 @@ def glance_table(cells: pl.DataFrame) -> Table:
     """One row per context and method, one column per ratio: mean α and its mark."""
     ratios = cells["ratio"].unique().sort().to_list()
     keys = [*CONTEXT, "method"]
-    names = {t: f"ratio_{numbers.ratio(t)}" for t in ratios}
+    names = {t: f"ratio_{repr(t).removesuffix('.0')}" for t in ratios}
     wide = cells.select(keys).unique(maintain_order=True)
     for t in ratios:
         at = cells.filter(pl.col("ratio") == t).select(
@@ -61,7 +62,8 @@ def glance_table(cells: pl.DataFrame) -> Table:
         (*identity(wide, CONTEXT), text("method", names=True), *columns),
         (
             "> the whole interval of α lies above 1, < below 1, ? it contains 1; no mark: no test. "
-            "↔ the spread grew all the same: other classes lose than before.",
+            "Below 1, ↓ says that the spread κ shrank: gaps even out; ↔ that it grew: other classes "
+            "lose than before; without either, the spread is undecided.",
         ),
     )
 
@@ -69,8 +71,8 @@ def glance_table(cells: pl.DataFrame) -> Table:
 def _glance(name: str) -> Callable[[Row], str]:
     def show(row: Row) -> str:
         mark = row[f"{name}_mark"] or ""
-        turned = " ↔" if row[f"{name}_verdict"] == "reorders and widens" else ""
-        return f"{numbers.fixed(row[name])} {mark}{turned}".rstrip()
+        spread = SPREADS.get(row[f"{name}_verdict"] or "", "")
+        return f"{numbers.fixed(row[name])} {mark}{spread}".rstrip()
 
     return show
 
@@ -94,7 +96,7 @@ def slope_table(found: pl.DataFrame, conditions: pl.DataFrame, name: str, captio
         Column("Ratio t", lambda row: numbers.ratio(row["ratio"]), names=True),
         estimate(data, "α"),
         Column("Mark", lambda row: row["mark"] or "", numeric=False, tone=_tone),
-        number("κ", "kappa"),
+        Column("κ [interval]", _spread),
         number("ρ", "rho"),
         Column("p", lambda row: numbers.p_value(row["p_corrected"])),
         number("α̂", "alpha_pooled"),
@@ -105,8 +107,8 @@ def slope_table(found: pl.DataFrame, conditions: pl.DataFrame, name: str, captio
         *caveats(data),
     )
     notes = (
-        f"α: mean over networks, with {_levels(data)} intervals. {VARIATION} κ: geometric mean, "
-        "ρ: mean over networks. α̂, r²: one line through the classes of all networks. Ā: mean "
+        f"α: mean over networks, with {_levels(data)} intervals. {VARIATION} κ: geometric mean "
+        "over networks, with an interval at the same level; ρ: mean. α̂, r²: one line through the classes of all networks. Ā: mean "
         "accuracy.",
         *_network_note(data),
     )
@@ -205,9 +207,12 @@ def common_caveat(found: pl.DataFrame) -> list[str]:
     return [f"All rows: {shared[0]}."] if len(shared) == 1 and shared[0] else []
 
 
-def family(name: str) -> Hypothesis:
-    """The hypothesis of a family of the catalogue."""
-    return next(h for h in CATALOGUE if h.family == name)
+def family(name: str, found: pl.DataFrame) -> Hypothesis:
+    """The hypothesis of a family of the catalogue, as its findings were tested."""
+    hypothesis = next(h for h in CATALOGUE if h.family == name)
+    if name == MODEL_UNORDERED.family and set(found["side"]) == {MODEL_UNORDERED.side}:
+        return MODEL_UNORDERED
+    return hypothesis
 
 
 def _tone(row: Row) -> Tone:
@@ -220,7 +225,11 @@ def _levels(found: pl.DataFrame) -> str:
 
 
 def _method(row: Row) -> str:
-    return "control" if row["arm"] == CONTROL else str(row["method"])
+    return "control" if row["arm"] == CONTROL else clean(row["method"], NAME)
+
+
+def _spread(row: Row) -> str:
+    return numbers.interval(row["kappa"], row["kappa_low"], row["kappa_high"], null=1.0)
 
 
 def _network_note(found: pl.DataFrame) -> list[str]:

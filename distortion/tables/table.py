@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 import polars as pl
 
-from distortion.labels import varying
+from distortion.labels import clean, varying
 from distortion.tables import numbers
 
 Row = dict[str, Any]
@@ -14,6 +14,8 @@ Tone = Literal["", "up", "down", "mixed"]
 FOLDED_ABOVE: Final = 30
 CENTRAL_ABOVE: Final = 120
 PAGE_ROWS: Final = 400
+# Letters of a name in a table; the CSV has all of it.
+NAME: Final = 120
 
 HEADINGS: Final = {
     "study": "Study",
@@ -99,8 +101,13 @@ class Table:
 
 
 def text(name: str, *, names: bool = False) -> Column:
-    """A column of words, as in the data."""
-    return Column(HEADINGS[name], lambda row: str(row[name] or ""), names=names, numeric=False)
+    """A column of words, as in the data; names are cut to a length that a table can hold."""
+
+    def show(row: Row) -> str:
+        value = str(row[name] or "")
+        return clean(value, NAME) if names and value else value
+
+    return Column(HEADINGS[name], show, names=names, numeric=False)
 
 
 def identity(frame: pl.DataFrame, columns: Sequence[str]) -> list[Column]:

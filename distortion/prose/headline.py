@@ -1,0 +1,80 @@
+"""The answer in one sentence. Gaps are relative to accuracy, as α is; it says so."""
+
+from typing import Final
+
+import polars as pl
+
+from distortion.prose.words import joined, shrank_in_points, verdicts
+
+SEEN: Final = (
+    ("intensifies", "widened relative to accuracy"),
+    ("evens out", "narrowed relative to accuracy"),
+    ("reorders and widens", "opened between other classes than before"),
+)
+
+
+def headline(cells: pl.DataFrame, versus: pl.DataFrame, conditions: pl.DataFrame) -> str:
+    """One sentence on the gaps, and how their slopes compare with the control's.
+
+    `cells` and `versus` are findings (families cell and versus control), `conditions` the means
+    of the tested arm.
+    """
+    count = verdicts(cells)
+    total = cells.height
+    if count.get("no test", 0) == total:
+        return "Nothing could be tested: the numbers below describe the networks at hand only."
+    seen = [(count[verdict], text) for verdict, text in SEEN if count.get(verdict)]
+    below = count.get("slope below 1", 0)
+    if total == 1:
+        found = "No change of the gaps between classes was detected in the one condition tested"
+        if seen:
+            found = f"The gaps between classes {seen[0][1]} in the one condition tested"
+        elif below:
+            found = (
+                "In the one condition tested, the slope lies below 1, but whether gaps changed is "
+                "open"
+            )
+    elif not seen and not below:
+        found = f"No change of the gaps between classes was detected in any of {total} conditions"
+    else:
+        parts = []
+        if seen:
+            (first, text), *others = seen
+            parts = [f"in {first} of {total} conditions the gaps between classes {text}"]
+            parts += [f"in {number} they {text}" for number, text in others]
+        if below:
+            of = "" if parts else f" of {total} conditions"
+            parts.append(f"in {below}{of} the slope fell below 1 without a decided change of gaps")
+        if undecided := total - below - sum(number for number, _ in seen):
+            parts.append(f"in {undecided} the data do not decide")
+        found = joined(parts)
+        found = found[0].upper() + found[1:]
+    return f"{found}{_in_points(cells, conditions)}{_than_control(versus, total)}."
+
+
+def _in_points(cells: pl.DataFrame, conditions: pl.DataFrame) -> str:
+    """Where most gaps that widened relative to accuracy did not do so in plain recall."""
+    up = cells.filter(pl.col("verdict") == "intensifies").height
+    shrank = shrank_in_points(cells, conditions).height
+    if 2 * shrank <= up:
+        return ""
+    if cells.height == 1:
+        return ", though in plain recall they shrank"
+    return f"; in plain recall, though, they shrank in {shrank} of those {up}"
+
+
+def _than_control(versus: pl.DataFrame, total: int) -> str:
+    """The end of the headline: how slopes compare with those of the control."""
+    count = verdicts(versus)
+    if count.get("no test", 0) == versus.height:
+        return ""
+    start = "; compared with fine-tuning alone, "
+    words = {"larger slope": "larger", "smaller slope": "smaller"}
+    if total == 1:
+        word = words.get(versus["verdict"][0])
+        return start + (f"the slope is {word}" if word else "no difference was detected")
+    of = f"{versus.height}" + ("" if versus.height == total else " conditions that have a control")
+    parts = [f"{word} in {count[verdict]}" for verdict, word in words.items() if verdict in count]
+    if not parts:
+        return f"{start}no difference was detected in any of {of}"
+    return f"{start}slopes are {joined(parts)} of {of}"

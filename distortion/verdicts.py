@@ -1,0 +1,117 @@
+"""Tested hypotheses in words: mark, verdict, caveat; one schema for all families."""
+
+from typing import Final
+
+import polars as pl
+
+from distortion.designs import CONDITION
+from distortion.hypotheses import Hypothesis
+
+FEW_NETWORKS: Final = 5
+FINDINGS: Final = pl.Schema(
+    {
+        "family": pl.String(),
+        **{c: pl.Float64() if c == "ratio" else pl.String() for c in CONDITION},
+        "class_id": pl.Int64(),
+        "class_name": pl.String(),
+        "comparison": pl.String(),
+        "measure": pl.String(),
+        "estimate": pl.Float64(),
+        "std_error": pl.Float64(),
+        "df": pl.Float64(),
+        "statistic": pl.Float64(),
+        "p_value": pl.Float64(),
+        "conf_low": pl.Float64(),
+        "conf_high": pl.Float64(),
+        "conf_level": pl.Float64(),
+        "null": pl.Float64(),
+        "side": pl.String(),
+        "correction": pl.String(),
+        "n_tests": pl.Int64(),
+        "p_corrected": pl.Float64(),
+        "networks": pl.Int64(),
+        "networks_b": pl.Int64(),
+        "kappa": pl.Float64(),
+        "kappa_low": pl.Float64(),
+        "kappa_high": pl.Float64(),
+        "rho": pl.Float64(),
+        "mark": pl.String(),
+        "verdict": pl.String(),
+        "caveat": pl.String(),
+    }
+)
+
+
+def put_into_words(
+    tested: pl.DataFrame, hypothesis: Hypothesis, alpha: float, doubt: str
+) -> pl.DataFrame:
+    """Add mark, verdict and caveat to the tests of one family.
+
+    `alpha` is the family-wise error rate; `doubt` a caveat of the whole family, or empty.
+    """
+    above, below = pl.col("conf_low") > hypothesis.null, pl.col("conf_high") < hypothesis.null
+    marked = pl.col("conf_low").is_not_null() & (hypothesis.factor is None)
+    mark = pl.when(above).then(pl.lit(">")).when(below).then(pl.lit("<")).otherwise(pl.lit("?"))
+    significant = pl.col("p_corrected") < alpha
+    larger = pl.col("estimate") > hypothesis.null
+    up, down = _words(hypothesis)
+    verdict = (
+        pl.when(pl.col("p_corrected").is_null())
+        .then(pl.lit("no test"))
+        .when(~significant)
+        .then(pl.lit("undecided"))
+        .when(larger)
+        .then(up)
+        .otherwise(down)
+    )
+    size = pl.col("n") if "n_b" not in tested.columns else pl.min_horizontal("n", "n_b")
+    why = (
+        pl.when(size < 2)
+        .then(pl.format("no test: {} network(s), at least 2 are needed", size))
+        .otherwise(pl.lit("no test: the networks do not vary at all"))
+    )
+    caveats = [
+        pl.when(pl.col("p_value").is_null()).then(why),
+        pl.when(size.is_between(2, FEW_NETWORKS - 1)).then(pl.format("only {} networks", size)),
+        pl.when(pl.col("left_out") > 0).then(
+            pl.format("{} cell(s) left out: no partner or undefined slope", "left_out")
+        ),
+        pl.when(pl.col("differs") != "").then(pl.format("also differ: {}", "differs")),
+        pl.when(~pl.col("balanced")).then(pl.lit("unbalanced classes")),
+        pl.lit(doubt or None, pl.String),
+    ]
+    return tested.with_columns(
+        pl.lit(hypothesis.family).alias("family"),
+        pl.lit(hypothesis.measure).alias("measure"),
+        pl.lit(hypothesis.null).alias("null"),
+        pl.lit(hypothesis.side).alias("side"),
+        pl.when(marked).then(mark).alias("mark"),
+        verdict.alias("verdict"),
+        pl.concat_str(caveats, separator="; ", ignore_nulls=True).alias("caveat"),
+        networks="n",
+        networks_b=pl.col("n_b") if "n_b" in tested.columns else None,
+    )
+
+
+def _words(hypothesis: Hypothesis) -> tuple[pl.Expr, pl.Expr]:
+    """The verdict above and below the null.
+
+    A slope below 1 alone does not mean that gaps closed: noise in the dense balance gives it
+    (regression dilution), and so do gaps that grew between other classes. The interval of the
+    spread κ decides, where it can.
+    """
+    if hypothesis.measure == "recall_change":
+        return pl.lit("gains"), pl.lit("loses")
+    if hypothesis.factor is not None:
+        return pl.lit("larger slope"), pl.lit("smaller slope")
+    narrower = pl.when(pl.col("kappa_high") < 1).then(pl.lit("evens out"))
+    wider = narrower.when(pl.col("kappa_low") > 1).then(pl.lit("reorders and widens"))
+    return pl.lit("intensifies"), wider.otherwise(pl.lit("slope below 1"))
+
+
+def to_schema(table: pl.DataFrame) -> pl.DataFrame:
+    """The columns of FINDINGS in order, null where a family lacks one."""
+    return table.select(
+        pl.col(name).cast(dtype) if name in table.columns else pl.lit(None, dtype).alias(name)
+        for name, dtype in FINDINGS.items()
+    )
