@@ -162,4 +162,4 @@ def test_init_where_there_is_no_folder(tmp_path):
 def test_status_of_a_study_that_has_not_run(tmp_path):
     shown = invoke("status", "digits", "-o", tmp_path).stdout.splitlines()
     assert shown[0] == str(tmp_path / "digits")
-    assert shown[2].split() == ["digits", "mlp-large", "0", "10", "0"]
+    assert shown[2].split() == ["digits", "mlp-large", "0", "15", "0"]
