@@ -175,7 +175,8 @@ def measure(log: str, table: str) -> None:
 def show_findings(log: str, layout: str, **options: Any) -> None:
     """Test every question of the catalogue on LOG."""
     # Drawing needs matplotlib, which is slow to import: only these commands wait for it.
-    from distortion.contents import Text, found
+    from distortion.blocks import Text
+    from distortion.contents import answer, found
 
     evidence = gather(read_log(log), **options)
     if layout == "csv":
@@ -183,6 +184,7 @@ def show_findings(log: str, layout: str, **options: Any) -> None:
     elif layout == "json":
         click.echo(findings_json(evidence, options), nl=False)
     else:
+        click.echo(f"{click.wrap_text(answer(evidence), width=100)}\n")
         for block in found(evidence):
             if isinstance(block, Text):
                 click.echo(f"{click.wrap_text(block.text, width=100)}\n")

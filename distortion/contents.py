@@ -28,6 +28,7 @@ from distortion.scope import failed_cells, missing_cells
 from distortion.tables import facts, origins, results
 
 FEW_LOSSES = 3
+MOST_CONTEXTS = 8
 OTHER_ARMS = {
     PRUNED: "Right after pruning, before fine-tuning (means, no tests)",
     FINETUNED: "After pruning and fine-tuning (means, no tests)",
@@ -40,7 +41,7 @@ def contents(evidence: Evidence, options: Mapping[str, Any]) -> Contents:
     names = [d.name for d in evidence.scope.datasets]
     return Contents(
         f"Recall distortion: {listed(names, 3)}",
-        headline(evidence.family("cell"), evidence.family("versus control"), _of_arm(evidence)),
+        answer(evidence),
         (
             Section("found", "What was found", found(evidence)),
             Section("design", "What was run", _design(evidence)),
@@ -55,6 +56,11 @@ def contents(evidence: Evidence, options: Mapping[str, Any]) -> Contents:
             Section("provenance", "Provenance", _provenance(evidence, options)),
         ),
     )
+
+
+def answer(evidence: Evidence) -> str:
+    """The answer in one sentence."""
+    return headline(evidence.family("cell"), evidence.family("versus control"), _of_arm(evidence))
 
 
 def found(evidence: Evidence) -> tuple[Block, ...]:
@@ -143,7 +149,12 @@ def _control(evidence: Evidence) -> tuple[Block, ...]:
         f"What fine-tuning alone does ({results.where(control)})",
     )
     if not versus.height:
-        return (Text("No compressed arm was fine-tuned, so none is compared with it."), table)
+        why = (
+            "No network that was tested has a control; those below belong to others."
+            if scope.arm == FINETUNED
+            else "The reported arm was not fine-tuned, so none is compared with it."
+        )
+        return (Text(why), table)
     family = results.family("versus control", versus)
     lacking = ""
     if scope.uncontrolled:
@@ -165,8 +176,9 @@ def _control(evidence: Evidence) -> tuple[Block, ...]:
 
 def _balances(evidence: Evidence) -> tuple[Block, ...]:
     rows = evidence.measures.filter(pl.col("arm") == evidence.scope.arm)
-    blocks: list[Block] = []
-    for conditions, name, heading in _contexts(_of_arm(evidence), "balances"):
+    parts = _contexts(_of_arm(evidence), "balances")
+    blocks: list[Block] = _left_out(len(parts))
+    for conditions, name, heading in parts[:MOST_CONTEXTS]:
         of_context = rows.join(conditions.select(CONTEXT).unique(), on=CONTEXT, how="semi")
         blocks.append(balance_scatter(of_context, conditions, name, heading))
     return tuple(blocks)
@@ -175,9 +187,11 @@ def _balances(evidence: Evidence) -> tuple[Block, ...]:
 def _classes(evidence: Evidence) -> tuple[Block, ...]:
     found = evidence.classes()
     losses = largest_losses(found, FEW_LOSSES)
-    blocks: list[Block] = [
+    parts = _contexts(found, "classes")
+    blocks: list[Block] = _left_out(len(parts))
+    blocks += [
         recall_changes(classes, name, heading, evidence.scope.level)
-        for classes, name, heading in _contexts(found, "classes")
+        for classes, name, heading in parts[:MOST_CONTEXTS]
     ]
     if losses.height:
         caption = f"The {FEW_LOSSES} largest mean losses of each method at its largest ratio"
@@ -241,6 +255,18 @@ def _provenance(evidence: Evidence, options: Mapping[str, Any]) -> tuple[Block, 
 
 def _of_arm(evidence: Evidence) -> pl.DataFrame:
     return evidence.conditions.filter(pl.col("arm") == evidence.scope.arm)
+
+
+def _left_out(settings: int) -> list[Block]:
+    """A word on the settings that get no figure of their own."""
+    if settings <= MOST_CONTEXTS:
+        return []
+    return [
+        Text(
+            f"Drawn for the first {MOST_CONTEXTS} of {settings} settings (data set, model, "
+            "recipe); the tables and findings.json have all of them."
+        )
+    ]
 
 
 def _contexts(frame: pl.DataFrame, prefix: str) -> list[tuple[pl.DataFrame, str, str]]:

@@ -20,7 +20,7 @@ from distortion.tables.origins import versions
 from distortion.tables.render import csv_table, latex_table
 
 if TYPE_CHECKING:
-    from distortion.contents import Contents
+    from distortion.blocks import Contents
 
 SCHEMA: Final = "distortion/findings/1"
 PAGE: Final = "index.html"

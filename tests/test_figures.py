@@ -300,3 +300,38 @@ def test_inline_svg_has_ids_of_its_own_and_follows_the_colour_scheme(evidence):
     assert all(i.startswith("plane-") for i in ids)
     used = re.findall(r'(?:url\(#|href="#)([^")]+)', text)
     assert set(used) <= set(ids)
+
+
+def test_of_many_panels_the_first_are_drawn_and_the_caption_says_so(evidence, monkeypatch):
+    monkeypatch.setattr(style, "MOST_PANELS", 1)
+    for draw in (boxes, scatter, control, plane, variance):
+        drawing = draw(evidence)
+        assert len(drawing.figure.axes) == 1
+        assert "The first 1 of" in drawing.caption
+    assert boxes(evidence).data["method"].n_unique() == 2
+
+
+def test_the_format_drawn_first_makes_no_difference(evidence):
+    one, other = boxes(evidence), boxes(evidence)
+    first = style.svg(one), style.png(one)
+    assert (style.png(other), style.svg(other)) == first[::-1]
+
+
+def test_colours_follow_the_verdict_not_the_mark(evidence):
+    cells = evidence.family("cell")
+    rows = evidence.slopes.filter(pl.col("arm") == "finetuned")
+    said = cells.with_columns(mark=pl.lit("<"), verdict=pl.lit("slope below 1"))
+    drawing = slope_boxes(rows, said, "pruned")
+    colours = {text.get_color() for axis in drawing.figure.axes for text in axis.texts}
+    assert colours == {style.MUTED}
+
+
+def test_a_control_logged_under_another_intervention_is_drawn_in_every_panel(evidence):
+    rows = shown(evidence).with_columns(
+        intervention=pl.when(pl.col("arm") == CONTROL).then(pl.lit("x")).otherwise("intervention")
+    )
+    for draw in (accuracy_plane, variance_curves):
+        drawing = draw(rows, evidence.scope.methods)
+        assert len(drawing.figure.axes) == 2
+        for axis in drawing.figure.axes:
+            assert "control" in axis.get_legend_handles_labels()[1]

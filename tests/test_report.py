@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -12,6 +11,7 @@ import pytest
 
 from distortion import findings, read_log, report
 from distortion.errors import LogWarning, ReportError
+from distortion.figures import style
 from distortion.report import SCHEMA
 from tests.planted import planted_log
 
@@ -78,7 +78,7 @@ class Page(HTMLParser):
 @pytest.fixture
 def quick(monkeypatch):
     """Skip the PNGs, half of the work, where a test is about something else."""
-    monkeypatch.setattr(sys.modules["distortion.report"], "png", lambda _: b"not drawn")
+    monkeypatch.setattr(style, "png", lambda _: b"not drawn")
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +221,7 @@ def test_a_failure_leaves_nothing_behind(log, tmp_path, monkeypatch):
     def fail(_drawing):
         raise OSError("disk full")
 
-    monkeypatch.setattr(sys.modules["distortion.report"], "png", fail)
+    monkeypatch.setattr(style, "png", fail)
     with pytest.raises(OSError, match="disk full"):
         report(log, tmp_path / "r")
     assert list(tmp_path.iterdir()) == []
@@ -230,7 +230,7 @@ def test_a_failure_leaves_nothing_behind(log, tmp_path, monkeypatch):
 def test_a_failure_keeps_the_earlier_report(log, folder, tmp_path, monkeypatch):
     shutil.copytree(folder, tmp_path / "r")
     before = (tmp_path / "r" / "index.html").read_bytes()
-    monkeypatch.setattr(sys.modules["distortion.report"], "png", lambda _: 1 / 0)
+    monkeypatch.setattr(style, "png", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         report(log, tmp_path / "r", force=True)
     assert (tmp_path / "r" / "index.html").read_bytes() == before
@@ -283,7 +283,7 @@ def without(**columns):
 DEAD = pl.when(pl.col("arm") == "dense").then("correct").otherwise(0)
 FLAT = pl.when(pl.col("arm") == "dense").then(350).otherwise("correct")
 AWKWARD = {
-    "one seed": (SMALL | {"seeds": 1}, None, "One network per data set and model"),
+    "one seed": (SMALL | {"seeds": 1}, None, "One network per condition"),
     "one ratio": (SMALL | {"ratios": (3.5,)}, None, "to ratio 3.5, then fine-tuned"),
     "two data sets": (
         SMALL | {"datasets": ("a", "b")},
@@ -317,7 +317,7 @@ AWKWARD = {
     "a missing cell": (
         SMALL,
         lambda log: log.filter(~((pl.col("seed") == 2) & (pl.col("ratio") == 50))),
-        "Missing cells that other networks have: 2",
+        "2 cells missing, because",
     ),
 }
 
@@ -357,3 +357,111 @@ def test_failed_cells_are_listed_with_their_reason(log, tmp_path, quick):
     text = paths[1].read_text(encoding="utf-8")
     assert "| magnitude | finetuned | 50 | 9 | loss is &lt;NaN> |" in text
     assert "1 cell recorded as failed" in text
+
+
+def test_what_failed_for_every_network_is_not_called_complete(log, tmp_path, quick):
+    read = read_log(log)
+    cell = {c: None for c in read.failed.columns} | {
+        "study": "planted",
+        "dataset": "digits",
+        "model": "net",
+        "recipe": "",
+        "intervention": "pruning",
+        "method": "magnitude",
+        "arm": "finetuned",
+        "ratio": 99.0,
+        "split": "test",
+        "reason": "diverged",
+    }
+    failed = pl.DataFrame([cell | {"seed": seed} for seed in range(3)], schema=read.failed.schema)
+    text = report(replace(read, failed=failed), tmp_path / "r")[1].read_text(encoding="utf-8")
+    assert "No cell is missing" not in text
+    assert "3 cells missing, because other networks have them or they failed" in text
+
+
+CONTROL = pl.col("arm") == "control"
+
+
+def two_interventions(log: pl.DataFrame) -> pl.DataFrame:
+    compressed = pl.col("arm").is_in(["pruned", "finetuned"])
+    other = log.filter(compressed).with_columns(intervention=pl.lit("quantization"))
+    first = log.with_columns(intervention=pl.lit("pruning"))
+    return pl.concat([first, other])
+
+
+def control_elsewhere(log: pl.DataFrame) -> pl.DataFrame:
+    where = pl.when(CONTROL).then(pl.lit("fine-tuning")).otherwise(pl.lit("pruning"))
+    return log.with_columns(intervention=where)
+
+
+@pytest.mark.parametrize(
+    ("change", "maps"),
+    [(two_interventions, 2), (control_elsewhere, 1)],
+    ids=["two interventions", "control under its own name"],
+)
+def test_the_control_stands_with_every_intervention(change, maps, log, tmp_path, quick):
+    out = tmp_path / "r"
+    report(change(log), out)
+    drawn = sorted((out / "figures").glob("classes*.csv"))
+    assert len(drawn) == maps
+    for path in drawn:
+        assert "control" in pl.read_csv(path)["arm"].to_list()
+    planes = pl.read_csv(out / "figures" / "accuracy.csv")
+    assert planes.filter(CONTROL).height == 1
+
+
+def test_what_has_no_such_arm_is_not_claimed_to_have_it(tmp_path, quick):
+    whole = planted_log(**SMALL | {"methods": ("magnitude", "random")}, datasets=("a", "b"))
+    early = (pl.col("arm") == "finetuned") & (
+        (pl.col("dataset") == "b") | (pl.col("method") == "random")
+    )
+    text = report(whole.filter(~early), tmp_path / "r")[1].read_text(encoding="utf-8")
+    assert "This is about 3 networks: model net, trained on a (10" in text
+    assert "pruned by magnitude to ratios" in text
+    assert "for data set b and method random" in text
+    assert "Not asked: the only data set is a." in text
+
+
+def test_models_and_data_sets_that_are_not_crossed(tmp_path, quick):
+    one = planted_log(**SMALL | {"models": ("lenet",)}, datasets=("mnist",))
+    other = planted_log(**SMALL | {"models": ("resnet",), "seeds": 2}, datasets=("cifar",))
+    half = other.filter(~CONTROL)
+    text = report(pl.concat([one, half]), tmp_path / "r")[1].read_text(encoding="utf-8")
+    assert "2 to 3 per condition" in text
+    assert "Only 2 to 3 networks per condition" in text
+    assert "lenet on mnist" in text
+    assert "resnet on cifar" in text
+    assert "(10 classes, 4,000 test images each)" in text
+    assert "2 of 4 conditions without a control arm" in text
+    assert "2 of 4 conditions have no control" in text
+
+
+def test_no_loss_exceeds_what_there_was_to_lose(tmp_path, quick):
+    shaken = planted_log(**SMALL | {"seeds": 2}, shuffled=("magnitude",), spread=0.15)
+    paths = report(shaken, tmp_path / "r")
+    table = pl.read_csv(tmp_path / "r" / "tables" / "classes.csv")
+    assert (table["conf_low"] >= -table["recall_dense"] - 1e-12).all()
+    assert (table["conf_high"] <= 1 - table["recall_dense"] + 1e-12).all()
+    raw = json.loads(paths[2].read_text(encoding="utf-8"))["findings"]
+    lows = [f["conf_low"] or 0 for f in raw if f["family"] == "class"]
+    assert min(lows) < -1, "the findings themselves are not cut"
+    assert "cut where a recall would fall" in paths[1].read_text(encoding="utf-8")
+
+
+def test_of_many_settings_the_first_are_drawn_and_the_page_says_so(tmp_path, quick, monkeypatch):
+    monkeypatch.setattr("distortion.contents.MOST_CONTEXTS", 1)
+    out = tmp_path / "r"
+    paths = report(planted_log(**SMALL | {"models": ("a", "b")}), out)
+    assert len(list((out / "figures").glob("balances*.svg"))) == 1
+    assert len(list((out / "figures").glob("classes*.svg"))) == 1
+    assert "first 1 of 2 settings" in paths[1].read_text(encoding="utf-8")
+
+
+def test_the_control_of_other_networks_is_no_control(tmp_path, quick):
+    tested = planted_log(**SMALL | {"arms": ("dense", "finetuned")}, datasets=("a",))
+    others = planted_log(**SMALL | {"arms": ("dense", "control")}, datasets=("b",))
+    text = report(pl.concat([tested, others]), tmp_path / "r")[1].read_text(encoding="utf-8")
+    assert "No control arm: no network" in text
+    assert "No network that was tested has a control" in text
+    assert "fine-tuning alone, the slope" not in text
+    assert "for data set b" in text

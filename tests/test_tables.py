@@ -3,14 +3,16 @@
 import csv
 import io
 import re
+from dataclasses import replace
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distortion import conditions, findings, read_log
+from distortion import conditions, findings, read_log, slopes
 from distortion.labels import clean, counted, listed, with_class_labels
+from distortion.scope import failed_cells, missing_cells
 from distortion.tables import escape, facts, numbers, origins, results
 from distortion.tables.render import csv_table, html_table, latex_table, markdown_table
 from distortion.tables.table import PAGE_ROWS, Column, Table
@@ -242,8 +244,11 @@ def test_glance_shows_every_slope_with_its_mark(found):
     cells = found.filter(pl.col("family") == "cell")
     table = results.glance_table(cells)
     texts = [row[1:] for row in table.rows()]
+    spreads = {"evens out": " ↓", "reorders and widens": " ↔"}
     expected = {
-        (row["method"], row["ratio"]): f"{numbers.fixed(row['estimate'])} {row['mark']}"
+        (row["method"], row["ratio"]): (
+            f"{numbers.fixed(row['estimate'])} {row['mark']}{spreads.get(row['verdict'], '')}"
+        )
         for row in cells.to_dicts()
     }
     for row, shown in zip(table.data.to_dicts(), texts, strict=True):
@@ -263,11 +268,13 @@ def test_slope_table_matches_findings_and_conditions(log, found):
     rows = found.filter(pl.col("family").is_in(["cell", "control"]))
     table = results.slope_table(rows, conditions(log), "slopes", "c")
     headings = [c.heading for c in table.columns]
-    assert {"κ", "ρ", "α̂", "r²", "Ā", "Mark"} <= set(headings)
+    assert {"κ [interval]", "ρ", "α̂", "r²", "Ā", "Mark"} <= set(headings)
     pooled = conditions(log).filter(pl.col("arm") == "finetuned")
     for shown, row in zip(table.rows(), rows.to_dicts(), strict=True):
         cells = dict(zip(headings, shown, strict=True))
-        assert cells["κ"] == numbers.fixed(row["kappa"])
+        bounds = row["kappa"], row["kappa_low"], row["kappa_high"]
+        assert cells["κ [interval]"] == numbers.interval(*bounds, null=1.0)
+        assert "[" in cells["κ [interval]"]
         assert cells["Mark"] == row["mark"]
         assert cells["α [interval]"] == numbers.interval(
             row["estimate"], row["conf_low"], row["conf_high"], null=1.0
@@ -326,10 +333,8 @@ def test_missing_cells_are_counted():
     frame = planted_log(seeds=4, ratios=(2.0, 50.0), models=("net",)).filter(
         ~((pl.col("seed") == 2) & (pl.col("ratio") == 50) & (pl.col("method") == "random"))
     )
-    from distortion import slopes
-
     log = read_log(frame)
-    table = facts.cell_table(log.cells, slopes(log))
+    table = facts.cell_table(missing_cells(log.cells, log.failed), slopes(log))
     missing = table.data.filter(pl.col("missing") > 0)
     assert set(missing["method"]) == {"random"}
     assert missing["missing"].to_list() == [1, 1]
@@ -361,3 +366,68 @@ def test_provenance_summarizes_unknown_json():
     assert values["configuration.recipe.dense"] == "[[1, 0.1]]"
     assert "seed" not in values
     assert origins.run_table([{}, {"seconds": "?", "failed": None}]).data.height == 2
+
+
+def test_ratios_that_look_alike_keep_columns_of_their_own(found):
+    rows = found.filter(pl.col("family") == "cell")
+    near = pl.when(pl.col("ratio") == 2).then(1234567.0).otherwise(1234568.0)
+    table = results.glance_table(rows.with_columns(ratio=near))
+    headings = [c.heading for c in table.columns]
+    assert [heading.split()[-1] for heading in headings[1:]] == ["1,234,567", "1,234,568"]
+    assert [row[1:] for row in table.rows()] == [
+        row[1:] for row in results.glance_table(rows).rows()
+    ]
+
+
+def test_a_slope_below_one_is_marked_as_narrowing_only_with_its_spread():
+    row = {"estimate": 0.9, "mark": "<", "method": "m", "ratio": 2.0}
+    context = dict.fromkeys(("study", "dataset", "model", "recipe", "intervention"), "c")
+    shown = {}
+    for verdict in ("slope below 1", "evens out"):
+        table = results.glance_table(pl.DataFrame([row | context | {"verdict": verdict}]))
+        shown[verdict] = table.rows()[0][-1], table.tones()[0][-1]
+    assert shown == {"slope below 1": ("0.90 <", ""), "evens out": ("0.90 < ↓", "down")}
+
+
+@pytest.mark.parametrize("name", ["[2ex] x", "*"])
+def test_no_row_of_latex_begins_with_an_option_of_the_row_above(name):
+    text = latex_table(small_table(name))
+    assert not re.search(r"(\\\\|rule)\s*[\[*]", text)
+    assert f"{{}}{name} & 1.40" in text
+
+
+def test_long_texts_are_whole_and_long_names_are_cut():
+    text = "word " * 1000
+    for escaped in (escape.to_html, escape.to_markdown, escape.to_latex):
+        assert escaped(text).count("word") == 1000
+    frame = pl.DataFrame({"method": ["m" * 5000], "ratio": [2.0], "estimate": [1.0]})
+    context = dict.fromkeys(("study", "dataset", "model", "recipe", "intervention"), "c")
+    frame = frame.with_columns(
+        mark=pl.lit(">"),
+        verdict=pl.lit("intensifies"),
+        **{k: pl.lit(v) for k, v in context.items()},
+    )
+    assert len(results.glance_table(frame).rows()[0][0]) <= 120
+
+
+def test_lists_of_two_digits_are_no_lists():
+    assert escape.to_markdown_line("12. item") == "12\\. item"
+    assert escape.to_markdown_line("123) item") == "123\\) item"
+
+
+def test_a_condition_that_failed_for_every_network_is_missing():
+    log = read_log(planted_log(seeds=3, ratios=(2.0,), models=("net",), methods=("magnitude",)))
+    cells = [
+        {"study": "planted", "dataset": "digits", "model": "net", "recipe": "", "seed": seed}
+        | {"intervention": "pruning", "method": "magnitude", "ratio": 50.0, "arm": "finetuned"}
+        | {"split": split, "reason": "diverged"}
+        for seed in range(3)
+        for split in ("test", None)
+    ]
+    failed = pl.DataFrame(cells, schema=log.failed.schema)
+    grid = missing_cells(log.cells, failed_cells(replace(log, failed=failed), "test"))
+    worst = grid.filter(pl.col("ratio") == 50)
+    assert worst.select("networks", "missing").rows() == [(0, 3)]
+    table = facts.cell_table(grid, slopes(log))
+    assert table.rows()[-1][-2:] == ["0", "3"]
+    assert table.rows()[-1][2] == "50"

@@ -19,6 +19,7 @@ from distortion.figures.style import (
     Drawing,
     drawable,
     grid,
+    limited,
     styled,
 )
 from distortion.labels import CONTEXT, counted
@@ -46,7 +47,8 @@ def balance_scatter(
 
     `measures` are the rows of the reported arm, `conditions` its pooled slopes.
     """
-    panels = conditions.select("method", "ratio", "alpha_pooled", "r2", "accuracy").to_dicts()
+    wanted = conditions.select("method", "ratio", "alpha_pooled", "r2", "accuracy").to_dicts()
+    panels, left_out = limited(wanted)
     ratios = conditions["ratio"].n_unique()
     known = measures.drop_nulls(["normalized_balance", "normalized_balance_dense"])
     reach = _common_reach(known)
@@ -73,12 +75,12 @@ def balance_scatter(
         figure,
         f"Recall balance before and after: {heading}",
         f"Scatterplot matrix of normalized recall balance after against before for {heading}, "
-        f"{counted(len(panels), 'panel')} by method and ratio, where the pooled slope runs from "
+        f"{counted(len(wanted), 'panel')} by method and ratio, where the pooled slope runs from "
         f"{numbers.fixed(low)} to {numbers.fixed(high)}.",
         "Each point is one class of one network. Solid line: pooled slope α̂ through the origin; "
         "dashed: no change; r² is uncentred; Ā: mean accuracy. Squares: the class that loses most "
         "recall in the panel. All axes agree, except where a panel says how much farther its "
-        "vertical axis reaches.",
+        "vertical axis reaches." + left_out,
         measures.select(*COLUMNS_OF_DATA),
     )
 

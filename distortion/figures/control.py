@@ -8,7 +8,7 @@ import polars as pl
 
 from distortion.figures.curves import COLUMNS, HEIGHT, WIDTH, legend
 from distortion.figures.scales import OFF_SCALE, mark_beyond, plain_ticks, window
-from distortion.figures.style import INK, Drawing, drawable, grid, series, styled
+from distortion.figures.style import INK, Drawing, drawable, grid, limited, series, styled
 from distortion.labels import CONTEXT, context_columns, setting
 from distortion.tables import numbers
 
@@ -25,7 +25,7 @@ def against_control(differences: pl.DataFrame, methods: Sequence[str]) -> Drawin
     low, high = (_either(differences, c) for c in BOUNDS[1:])
     limits = window(low, high, 0.0)
     beyond = 0
-    panels = differences.partition_by(CONTEXT, maintain_order=True)
+    panels, left_out = limited(differences.partition_by(CONTEXT, maintain_order=True))
     with styled():
         figure, axes = grid(len(panels), COLUMNS, width=WIDTH, height=HEIGHT, sharey=True)
         for panel, axis in zip(panels, axes, strict=True):
@@ -64,7 +64,7 @@ def against_control(differences: pl.DataFrame, methods: Sequence[str]) -> Drawin
         f"{smaller} below.",
         "Points: mean difference over networks, the same dense network on both sides. Bars: "
         "corrected intervals, variation between networks (seeds). Dashed line: no difference from "
-        "fine-tuning alone." + (OFF_SCALE if beyond else ""),
+        "fine-tuning alone." + (OFF_SCALE if beyond else "") + left_out,
         differences.select(*CONTEXT, "method", "ratio", *BOUNDS, "p_corrected", "verdict"),
     )
 

@@ -20,7 +20,7 @@ from distortion.figures.scales import (
     plain_ticks,
     window,
 )
-from distortion.figures.style import INK, MUTED, Drawing, drawable, grid, series, styled
+from distortion.figures.style import INK, MUTED, Drawing, drawable, grid, limited, series, styled
 from distortion.labels import CONTEXT, by_context, context_columns, setting
 from distortion.schema import CONTROL
 from distortion.tables import numbers
@@ -43,7 +43,7 @@ def accuracy_plane(conditions: pl.DataFrame, methods: Sequence[str]) -> Drawing:
         1 - np.concatenate([known[c].to_numpy() for c in ("accuracy", "accuracy_dense")])
     )
     beyond = 0
-    panels = by_context(known)
+    panels, left_out = limited(by_context(known))
     with styled():
         figure, axes = grid(len(panels), COLUMNS, width=WIDTH, height=HEIGHT, sharey=True)
         for panel, axis in zip(panels, axes, strict=True):
@@ -77,7 +77,9 @@ def accuracy_plane(conditions: pl.DataFrame, methods: Sequence[str]) -> Drawing:
         "Line plot of mean slope α against mean accuracy, one line per method through its ratios, "
         f"where accuracy lies between {numbers.percent(lowest)} and {numbers.percent(highest)}.",
         "Each point is one ratio, mean over networks; the largest ratio is labelled. Dotted line: "
-        "accuracy of the dense networks. Dashed line: α = 1." + (OFF_SCALE if beyond else ""),
+        "accuracy of the dense networks. Dashed line: α = 1."
+        + (OFF_SCALE if beyond else "")
+        + left_out,
         known.select(*CONTEXT, "method", "arm", "ratio", "accuracy_dense", "accuracy", "alpha"),
     )
 
@@ -85,7 +87,7 @@ def accuracy_plane(conditions: pl.DataFrame, methods: Sequence[str]) -> Drawing:
 def variance_curves(conditions: pl.DataFrame, methods: Sequence[str]) -> Drawing:
     """Variance of recall balance by ratio, with the dense networks and the control as levels."""
     looks = series(methods)
-    panels = by_context(conditions)
+    panels, left_out = limited(by_context(conditions))
     positive = min(extremes(conditions[c])[0] for c in ("variance", "variance_dense")) > 0
     with styled():
         figure, axes = grid(len(panels), COLUMNS, width=WIDTH, height=HEIGHT, sharey=True)
@@ -118,7 +120,7 @@ def variance_curves(conditions: pl.DataFrame, methods: Sequence[str]) -> Drawing
         f"method, where it runs from {numbers.significant(smallest)} to "
         f"{numbers.significant(largest)}.",
         "Variance of R − A over the classes of a network, in squared shares; mean over networks. "
-        "Dashed: dense networks; dotted: control.",
+        "Dashed: dense networks; dotted: control." + left_out,
         conditions.select(*CONTEXT, "method", "arm", "ratio", "variance_dense", "variance"),
     )
 

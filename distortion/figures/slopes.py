@@ -16,6 +16,7 @@ from distortion.figures.style import (
     Drawing,
     drawable,
     grid,
+    limited,
     styled,
 )
 from distortion.labels import CONTEXT, context_columns, counted, setting, varying
@@ -33,7 +34,7 @@ def slope_boxes(slopes: pl.DataFrame, cells: pl.DataFrame, treated: str) -> Draw
     """
     marks = cells.select(*CONDITION_KEYS, "mark", "verdict")
     data = slopes.join(marks, on=CONDITION_KEYS, how="inner", maintain_order="left")
-    panels = data.partition_by([*CONTEXT, "method"], maintain_order=True)
+    panels, left_out = limited(data.partition_by([*CONTEXT, "method"], maintain_order=True))
     named = [*context_columns(data), "method"] if varying(data, CONTEXT) else ["method"]
     methods = data["method"].n_unique()
     limits = slope_window(data, CONDITION_KEYS)
@@ -62,9 +63,11 @@ def slope_boxes(slopes: pl.DataFrame, cells: pl.DataFrame, treated: str) -> Draw
         "1 (?).",
         "Each point is one network. Box: quartiles and median over networks; whiskers: the "
         "farthest network within 1.5 box lengths. Dashed line: α = 1, no change. Marks above: the "
-        "corrected interval of the mean α lies above 1 (>), below 1 (<) or contains it (?). Colours: "
-        "intensifies (red), evens out (blue), reorders and widens (purple); grey where the slope is "
-        "undecided or, below 1, the spread κ is." + (OFF_SCALE if beyond else ""),
+        "corrected interval of the mean α lies above 1 (>), below 1 (<) or contains it (?). "
+        "Colours: intensifies (orange), evens out (blue), reorders and widens (purple); grey where "
+        "the slope is undecided or, below 1, the spread κ is."
+        + (OFF_SCALE if beyond else "")
+        + left_out,
         data.select(*CONDITION_KEYS, "seed", "alpha", "kappa", "rho", "mark", "verdict"),
     )
 

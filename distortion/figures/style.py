@@ -7,7 +7,7 @@ replace the colours in `VARIABLES` in a dark scheme.
 
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -45,6 +45,8 @@ VARIABLES: Final = {
 PIXELS_PER_POINT: Final = 1.5
 PNG_DPI: Final = 150
 LIGHT_LIMIT: Final = 5_000
+# More panels than this take a minute to draw, and nobody looks at them.
+MOST_PANELS: Final = 40
 
 STYLE: Final[dict[str, Any]] = {
     "font.family": [FONT],
@@ -79,7 +81,7 @@ STYLE: Final[dict[str, Any]] = {
     "savefig.facecolor": "white",
 }
 
-F = TypeVar("F", bound=Callable[..., Any])
+P = TypeVar("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,14 @@ def drawable(text: object, limit: int = 28) -> str:
     """`text` on one line, with � for what the figures' font cannot draw."""
     known = _letters()
     return "".join(c if ord(c) in known else "\ufffd" for c in clean(text, limit))
+
+
+def limited(panels: list[P]) -> tuple[list[P], str]:
+    """The panels that are drawn, and what the caption says about the others."""
+    if len(panels) <= MOST_PANELS:
+        return panels, ""
+    note = f" The first {MOST_PANELS} of {len(panels)} panels are drawn; the data file has all."
+    return panels[:MOST_PANELS], note
 
 
 def series(names: Sequence[str]) -> dict[str, dict[str, Any]]:

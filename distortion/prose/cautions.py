@@ -20,7 +20,6 @@ def cautions(cells: pl.DataFrame, conditions: pl.DataFrame, lost: pl.DataFrame) 
     working = cells.join(lost, on=CONDITION, how="anti")
     return [
         *_reordered(working),
-        *_below(cells),
         *_wider(working, cells),
         *_undecided(cells),
         *_fell_to_chance(lost, conditions),
@@ -50,18 +49,6 @@ def _reordered(cells: pl.DataFrame) -> list[str]:
     ]
 
 
-def _below(cells: pl.DataFrame) -> list[str]:
-    """Slopes below 1 that say nothing about gaps."""
-    rows = cells.filter(pl.col("verdict") == "slope below 1")
-    if not rows.height:
-        return []
-    return [
-        f"In {counted(rows.height, 'condition')} the slope lies below 1 while the interval of the "
-        "spread κ contains 1: noise in the dense recalls alone can do that, so this is no sign "
-        "that classes moved closer together."
-    ]
-
-
 def _wider(working: pl.DataFrame, cells: pl.DataFrame) -> list[str]:
     """Undecided slopes that hide a larger spread."""
     rows = working.filter(
@@ -72,8 +59,8 @@ def _wider(working: pl.DataFrame, cells: pl.DataFrame) -> list[str]:
     largest = rows.sort("kappa", descending=True).row(0, named=True)
     return [
         f"In {counted(rows.height, 'undecided condition')} recalls nevertheless lie much farther "
-        f"apart relative to accuracy than before ({kappa(largest)} at {place(largest, cells)}), "
-        "but in another order of classes; the slope alone does not show it."
+        f"apart relative to accuracy than before (up to {kappa(largest)} at "
+        f"{place(largest, cells)}); the slope alone does not show it."
     ]
 
 

@@ -25,27 +25,21 @@ def headline(cells: pl.DataFrame, versus: pl.DataFrame, conditions: pl.DataFrame
         return "Nothing could be tested: the numbers below describe the networks at hand only."
     seen = [(count[verdict], text) for verdict, text in SEEN if count.get(verdict)]
     below = count.get("slope below 1", 0)
+    noise = "the slope lies below 1, which noise alone can do"
     if total == 1:
         found = "No change of the gaps between classes was detected in the one condition tested"
         if seen:
             found = f"The gaps between classes {seen[0][1]} in the one condition tested"
         elif below:
-            found = (
-                "In the one condition tested, the slope lies below 1, but whether gaps changed is "
-                "open"
-            )
-    elif not seen and not below:
+            found = f"{found}; {noise}"
+    elif not seen:
         found = f"No change of the gaps between classes was detected in any of {total} conditions"
+        found += f"; in {below} of them {noise}" if below else ""
     else:
-        parts = []
-        if seen:
-            (first, text), *others = seen
-            parts = [f"in {first} of {total} conditions the gaps between classes {text}"]
-            parts += [f"in {number} they {text}" for number, text in others]
-        if below:
-            of = "" if parts else f" of {total} conditions"
-            parts.append(f"in {below}{of} the slope fell below 1 without a decided change of gaps")
-        if undecided := total - below - sum(number for number, _ in seen):
+        (first, text), *others = seen
+        parts = [f"in {first} of {total} conditions the gaps between classes {text}"]
+        parts += [f"in {number} they {text}" for number, text in others]
+        if undecided := total - sum(number for number, _ in seen):
             parts.append(f"in {undecided} the data do not decide")
         found = joined(parts)
         found = found[0].upper() + found[1:]
@@ -72,9 +66,9 @@ def _than_control(versus: pl.DataFrame, total: int) -> str:
     words = {"larger slope": "larger", "smaller slope": "smaller"}
     if total == 1:
         word = words.get(versus["verdict"][0])
-        return start + (f"the slope is {word}" if word else "no difference was detected")
+        return start + (f"the slope α is {word}" if word else "no difference was detected")
     of = f"{versus.height}" + ("" if versus.height == total else " conditions that have a control")
     parts = [f"{word} in {count[verdict]}" for verdict, word in words.items() if verdict in count]
     if not parts:
         return f"{start}no difference was detected in any of {of}"
-    return f"{start}slopes are {joined(parts)} of {of}"
+    return f"{start}the slope α is {joined(parts)} of {of}"

@@ -103,8 +103,8 @@ def dilution(scope: Scope) -> str | None:
     )
     return (
         "Regression dilution: the dense recalls carry noise (seed, finite test set), which pulls α "
-        f"below 1 even where nothing changes. A slope below 1 is therefore weak evidence; the spread κ "
-        f"decides what it is called.{remedy}"
+        "below 1 even where nothing changes. A slope below 1 is therefore weak evidence; the "
+        f"spread κ decides what it is called.{remedy}"
     )
 
 

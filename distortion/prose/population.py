@@ -12,7 +12,8 @@ PLURALS: Final = {"dataset": "data set", "model": "model", "method": "method"}
 
 def population(scope: Scope) -> str:
     """What was tested, in a sentence, and what the log has that could not be."""
-    per = "" if scope.conditions == 1 else f", {networks_per_condition(scope)}"
+    same = scope.fewest == scope.most == scope.networks
+    per = "" if same else f", {networks_per_condition(scope)}"
     ratios = listed(numbers.ratio(t) for t in scope.ratios)
     done = scope.treated.split(",")[0].split(" and ")[0]
     ending = scope.treated.removeprefix(done).replace(" and ", ", then ").strip()

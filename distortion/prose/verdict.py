@@ -20,7 +20,7 @@ from distortion.tables import numbers
 SHOWN: Final = 3
 CONDITION_MEANS: Final = "a condition is one data set, model, method and ratio"
 IN_WORDS: Final = {
-    "slope below 1": "below 1, with the spread undecided",
+    "slope below 1": "below 1, the spread undecided",
     "reorders and widens": "gaps reorder and widen",
     "evens out": "gaps even out",
     "intensifies": "gaps intensify",
@@ -82,7 +82,7 @@ def _counts(cells: pl.DataFrame) -> str:
         ("intensifies", "above 1 in {} (gaps intensify)"),
         ("evens out", "below 1 with a smaller spread in {} (gaps even out)"),
         ("reorders and widens", "below 1 with a larger spread in {} (gaps reorder and widen)"),
-        ("slope below 1", "below 1 with an undecided spread in {} (perhaps noise alone)"),
+        ("slope below 1", "below 1 with an undecided spread in {} (which noise alone can do)"),
         ("undecided", "undecided in {}"),
     ]
     parts = [text.format(count[verdict]) for verdict, text in words if count.get(verdict)]
@@ -118,14 +118,14 @@ def _starts(scope: Scope, cells: pl.DataFrame) -> list[str]:
             silent.append(method)
             continue
         low, high = numbers.ratio(min(starts)), numbers.ratio(max(starts))
-        some = "" if len(starts) == len(series) else f", in {len(starts)} of {len(series)} {noun}"
+        some = "" if len(starts) == len(series) else f" in {len(starts)} of {len(series)} {noun}"
         note = some + (" (not at every larger ratio)" if gaps else "")
         at = low if low == high else f"{low} to {high}"
         found.setdefault((min(starts), at, note), []).append(method)
     parts = [f"{at} for {listed(names)}{note}" for (_, at, note), names in sorted(found.items())]
     text = (
         f"With {networks_per_condition(scope).replace(' per', ' networks per', 1)}, "
-        f"intensification is first detected at ratio {', '.join(parts)}"
+        f"intensification is first detected at ratio {joined(parts)}"
     )
     return [f"{text}; at no ratio for {listed(silent)}." if silent else f"{text}."]
 
@@ -148,12 +148,13 @@ def _in_points(cells: pl.DataFrame, conditions: pl.DataFrame) -> list[str]:
             f"{spreads[1]} points (SD)."
         ]
     if not shrank.height:
-        return [f"In plain recall, too, the classes lie farther apart in all {up.height} of these."]
-    largest = place(shrank.row(0, named=True), cells)
+        every = "both" if up.height == 2 else f"all {up.height}"
+        return [f"In plain recall, too, the classes lie farther apart in {every} of these."]
+    example = place(shrank.row(0, named=True), cells)
     return [
         f"In plain recall, not divided by accuracy, the classes lie farther apart in "
         f"{up.height - shrank.height} of these {up.height} and closer together in {shrank.height} "
-        f"(such as {largest}): there α rises because accuracy falls."
+        f"(such as {example}): there α rises because accuracy falls."
     ]
 
 

@@ -62,8 +62,8 @@ def glance_table(cells: pl.DataFrame) -> Table:
         (*identity(wide, CONTEXT), text("method", names=True), *columns),
         (
             "> the whole interval of α lies above 1, < below 1, ? it contains 1; no mark: no test. "
-            "Below 1, ↓ says that the spread κ shrank: gaps even out; ↔ that it grew: other classes "
-            "lose than before; without either, the spread is undecided.",
+            "Below 1, ↓ says that the spread κ shrank: gaps even out; ↔ that it grew: other "
+            "classes lose than before; without either, the spread is undecided.",
         ),
     )
 
@@ -108,8 +108,8 @@ def slope_table(found: pl.DataFrame, conditions: pl.DataFrame, name: str, captio
     )
     notes = (
         f"α: mean over networks, with {_levels(data)} intervals. {VARIATION} κ: geometric mean "
-        "over networks, with an interval at the same level; ρ: mean. α̂, r²: one line through the classes of all networks. Ā: mean "
-        "accuracy.",
+        "over networks, with an interval at the same level; ρ: mean. α̂, r²: one line through the "
+        "classes of all networks. Ā: mean accuracy.",
         *_network_note(data),
     )
     return Table(name, caption, data, columns, (*notes, *common_caveat(data)), central=True)
