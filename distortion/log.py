@@ -3,6 +3,7 @@
 A study is a folder of shards, one network each: `<run id>.parquet` with `<run id>.json` (the
 provenance) beside it. The JSON is written first and the Parquet last, each under a temporary
 name that is renamed when complete, so a Parquet file under its final name is a finished network.
+A network that could not be computed at all leaves `<run id>.failed.json` instead.
 """
 
 import glob
@@ -30,6 +31,7 @@ from distortion.weaknesses import weaknesses
 Source: TypeAlias = "str | os.PathLike[str] | pl.DataFrame | pl.LazyFrame | RecallLog | Any"
 SUFFIXES = (".parquet", ".csv")
 PROVENANCE = "distortion:provenance"
+FAILURE = ".failed.json"
 FAILED = pl.Schema({c: BY_NAME[c].dtype for c in CELL} | {"reason": pl.String()})
 
 
@@ -117,7 +119,19 @@ def write_shard(
     _replace(folder / f"{run_id}.json", text.encode())
     buffer = io.BytesIO()
     table.write_parquet(buffer, compression="zstd")
-    return _replace(folder / f"{run_id}.parquet", buffer.getvalue())
+    path = _replace(folder / f"{run_id}.parquet", buffer.getvalue())
+    (folder / f"{run_id}{FAILURE}").unlink(missing_ok=True)
+    return path
+
+
+def write_failure(provenance: Mapping[str, object], folder: Path, run_id: str) -> Path:
+    """Record a network that could not be computed; its cells and reason stand under `failed`.
+
+    The record goes when the network is computed after all.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(provenance, indent=1, sort_keys=True, default=str)
+    return _replace(folder / f"{run_id}{FAILURE}", text.encode())
 
 
 def is_complete(folder: Path, run_id: str) -> bool:
@@ -126,11 +140,12 @@ def is_complete(folder: Path, run_id: str) -> bool:
 
 
 def read_provenance(folder: Path) -> list[dict[str, Any]]:
-    """The provenance records of every complete shard below `folder`, ordered by path.
+    """The provenance records of every shard below `folder`, then those of failed networks.
 
     Raises LogError if one of them is not JSON.
     """
-    return [record for file in sorted(folder.rglob("*.parquet")) for record in _provenance_of(file)]
+    records = [r for file in sorted(folder.rglob("*.parquet")) for r in _provenance_of(file)]
+    return records + [_read_json(path) for path in sorted(folder.rglob(f"*{FAILURE}"))]
 
 
 def safe_name(text: str) -> str:
@@ -165,7 +180,10 @@ def _from_files(name: str) -> RecallLog:
     tables = [table for table in tables if table.height] or tables[:1]
     # Shards may differ in optional columns, and an all-null column has no type of its own.
     table = pl.concat(tables, how="diagonal_relaxed") if len(tables) > 1 else tables[0]
-    records = [record for file in files for record in _provenance_of(file)]
+    if path.is_dir():
+        records = read_provenance(path)
+    else:
+        records = [record for file in files for record in _provenance_of(file)]
     return _validated(table, records, name)
 
 
@@ -199,7 +217,10 @@ def _provenance_of(file: Path) -> list[dict[str, Any]]:
         return [record] if isinstance(record, dict) else []
     if file.suffix != ".parquet":
         return []
-    return list(json.loads(pl.read_parquet_metadata(file).get(PROVENANCE, "[]")))
+    try:
+        return list(json.loads(pl.read_parquet_metadata(file).get(PROVENANCE, "[]")))
+    except (PolarsError, OSError):
+        return []  # reading its rows says what is wrong with the file
 
 
 def _read_json(path: Path) -> Any:

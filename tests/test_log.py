@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import distortion as ds
 from distortion.errors import LogError, LogWarning
-from distortion.log import is_complete, read_provenance, safe_name, write_shard
+from distortion.log import is_complete, read_provenance, safe_name, write_failure, write_shard
 from tests.logs import cell, planted, worked_example
 
 
@@ -227,6 +227,21 @@ def test_failed_cells_are_found_however_the_log_is_named(tmp_path: Path) -> None
     packed = ds.write_log(shard, tmp_path / "p" / "one.parquet")
     sources = [shard, shard.parent, shard.parent / "*.parquet", packed, packed.parent]
     assert [ds.read_log(str(source)).failed.height for source in sources] == [1] * 5
+
+
+def test_a_network_that_failed_altogether_is_reported_until_it_is_computed(
+    tmp_path: Path,
+) -> None:
+    write_shard(worked_example(), {"failed": []}, tmp_path, "good")
+    lost = {"dataset": "toy", "model": "net", "seed": 1, "arm": "dense", "reason": "killed"}
+    write_failure({"failed": [lost]}, tmp_path, "lost")
+    assert ds.read_log(tmp_path).failed.select("seed", "reason").rows() == [(1, "killed")]
+    assert not is_complete(tmp_path, "lost")
+    retrained = worked_example().with_columns(
+        seed=pl.lit(1, pl.Int64), correct=pl.Series([8, 7, 7, 5])
+    )
+    write_shard(retrained, {"failed": []}, tmp_path, "lost")
+    assert ds.read_log(tmp_path).failed.height == 0
 
 
 def test_strange_failures_are_refused_in_words(tmp_path: Path) -> None:
