@@ -48,9 +48,10 @@ def data_gradient(
         batches = islice(batches, options.batches)
     total = [torch.zeros_like(tensor) for tensor in tensors]
     n_images = 0
-    for inputs, labels in batches:
-        loss = functional.cross_entropy(net(inputs), labels, reduction="sum")
-        for part, gradient in zip(total, torch.autograd.grad(loss, tensors), strict=True):
-            part += gradient
-        n_images += len(labels)
+    with streams.seeded("gradient-noise"):
+        for inputs, labels in batches:
+            loss = functional.cross_entropy(net(inputs), labels, reduction="sum")
+            for part, gradient in zip(total, torch.autograd.grad(loss, tensors), strict=True):
+                part += gradient
+            n_images += len(labels)
     return torch.cat([part.flatten() for part in total]) / n_images

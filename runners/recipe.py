@@ -43,15 +43,17 @@ class Recipe:
         rules = {
             "momentum must be at least 0 and below 1": 0 <= self.momentum < 1,
             "nesterov needs momentum above 0": self.momentum > 0 or not self.nesterov,
-            "weight_decay must not be negative": self.weight_decay >= 0,
+            "weight_decay must be a finite number of at least 0": (
+                math.isfinite(self.weight_decay) and self.weight_decay >= 0
+            ),
             "batch_size must be at least 1": self.batch_size >= 1,
             "crop_padding must not be negative": self.crop_padding >= 0,
         }
         for part in ("dense", "finetune"):
             phases = getattr(self, part)
             rules[f"{part} needs at least one phase [epochs, learning rate]"] = bool(phases)
-            rules[f"{part}: epochs must be at least 1 and learning rates above 0"] = all(
-                epochs >= 1 and rate > 0 for epochs, rate, *_ in phases
+            rules[f"{part}: epochs must be at least 1, learning rates finite and above 0"] = all(
+                epochs >= 1 and 0 < rate < math.inf for epochs, rate, *_ in phases
             )
         for rule, holds in rules.items():
             if not holds:

@@ -7,6 +7,8 @@ time, and no stream is a shifted copy of another.
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -30,7 +32,8 @@ class Streams:
     """The random streams of one network, or of one of its cells.
 
     Purposes in use: weights (initial weights), order (of the training images), augmentation,
-    gradient (images on which gradients are taken), scores (random pruning).
+    gradient (images on which gradients are taken), scores (random pruning), noise (layers that
+    draw at random, such as dropout).
     """
 
     key: tuple[Key, ...]
@@ -42,6 +45,16 @@ class Streams:
     def generator(self, purpose: str) -> torch.Generator:
         """Return a fresh generator at the start of the stream of a purpose."""
         return stream(*self.key, purpose)
+
+    @contextmanager
+    def seeded(self, purpose: str) -> Iterator[None]:
+        """Seed torch's global generators inside the block, for layers that draw from them.
+
+        Dropout is one; no network that ships needs it. Outside, the generators are as before.
+        """
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed(purpose))
+            yield
 
     def child(self, *key: Key) -> "Streams":
         """Return the streams of a part of this network, for example of one cell."""

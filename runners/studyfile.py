@@ -13,6 +13,7 @@ from distortion.errors import StudyError, did_you_mean
 from distortion.schema import NO_METHOD
 from runners.datasets import DATASETS, DatasetSpec
 from runners.gradients import GradientOptions
+from runners.masks import largest
 from runners.methods import METHODS
 from runners.nets import NETWORKS
 from runners.options import REQUIRED, Field, dataclass_fields, function_fields, read_table
@@ -30,6 +31,7 @@ TOP = {
 }
 Fields = Mapping[str, Field]
 GRADIENT = dataclass_fields(GradientOptions)
+MOST_SEEDS = 1_000_000
 
 
 def shipped() -> dict[str, Path]:
@@ -101,10 +103,10 @@ def load_plugins(names: Iterable[str]) -> None:
     for name in names:
         try:
             importlib.import_module(name)
-        except ImportError as error:
+        except Exception as error:  # a plugin is somebody's code: anything may go wrong in it
             raise StudyError(
-                f"The plugin {name!r} cannot be imported: {error}. It must be installed, or lie "
-                f"in a folder on PYTHONPATH."
+                f"The plugin {name!r} cannot be imported ({type(error).__name__}: {error}). It "
+                f"must be installed, or lie in a folder on PYTHONPATH."
             ) from error
 
 
@@ -143,6 +145,11 @@ def _model(block: Mapping, where: str) -> ModelSpec:
 
 def _method(block: Mapping, where: str) -> MethodSpec:
     method = METHODS[_named(block, where)]
+    if "match" in block and method.select is not largest:
+        raise StudyError(
+            f"{where}: {block['name']} does not keep the number of weights that it is asked to "
+            "keep, so it cannot match another method's ratios; remove the key 'match'."
+        )
     options = function_fields(method.score)
     own = {k: f for k, f in dataclass_fields(MethodSpec).items() if k != "gradient"}
     if not method.needs_gradient:
@@ -154,6 +161,9 @@ def _method(block: Mapping, where: str) -> MethodSpec:
     gradient = GradientOptions(**{key: values.pop(key) for key in GRADIENT})
     if gradient.batches != "all" and gradient.batches < 1:
         raise StudyError(f"{where}: batches must be 'all' or at least 1, not {gradient.batches}.")
+    decay = values["decay"]
+    if decay is not None and not (math.isfinite(decay) and decay >= 0):
+        raise StudyError(f"{where}: decay must be a finite number of at least 0, not {decay:g}.")
     return MethodSpec(gradient=gradient, **_labelled(values, block, options))
 
 
@@ -181,13 +191,16 @@ def _labelled(values: dict, block: Mapping, options: Mapping) -> dict:
 
 
 def _seeds(value: int | tuple[int, ...], where: str) -> tuple[int, ...]:
-    seeds = tuple(range(value)) if isinstance(value, int) else value
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+    count = value if isinstance(value, int) else len(value)
+    listed = () if isinstance(value, int) else value
+    in_range = 1 <= count <= MOST_SEEDS and all(0 <= seed < 2**63 for seed in listed)
+    if not in_range or len(set(listed)) < len(listed):
+        given = value if isinstance(value, int) else list(value)
         raise StudyError(
-            f"{where}: seeds must be a number of seeds of at least 1, or a list of different "
-            f"whole numbers from 0 up, not {list(seeds)}."
+            f"{where}: seeds must be a number of seeds from 1 to {MOST_SEEDS:,}, or a list of "
+            f"different whole numbers from 0 to 2^63 - 1, not {given}."
         )
-    return seeds
+    return tuple(range(value)) if isinstance(value, int) else value
 
 
 def _ratios(value: tuple[float, ...], where: str) -> tuple[float, ...]:

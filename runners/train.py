@@ -52,7 +52,9 @@ def train(
 ) -> Iterator[Outcome]:
     """Train every replica in place and yield its outcome; replicas are taken one by one."""
     for replica in replicas:
-        yield _train_one(replica, data, recipe, schedule, on_epoch)
+        with replica.streams.seeded("noise"):
+            outcome = _train_one(replica, data, recipe, schedule, on_epoch)
+        yield outcome
 
 
 def _train_one(

@@ -11,6 +11,7 @@ from runners.studyfile import parse_study, read_study, shipped, template
 from tests.runners.studies import network, study, table
 
 DIGITS = {"name": "digits", "test_share": 0.5}
+MAGNITUDE = {"name": "magnitude"}
 PHASES = {"dense": [[1, 0.1]], "finetune": [[1, 0.1]]}
 
 
@@ -56,9 +57,9 @@ def without(key):
         ),
         ({"plugins": ["no_such_module"]}, r"plugin 'no_such_module' cannot be imported"),
         # values
-        ({"seeds": 0}, r"seeds must be a number of seeds of at least 1"),
+        ({"seeds": 0}, r"seeds must be a number of seeds from 1"),
         ({"seeds": [1, 1]}, r"list of different whole numbers"),
-        ({"seeds": [-1]}, r"from 0 up"),
+        ({"seeds": [-1]}, r"from 0 to"),
         ({"ratios": [0.5]}, r"ratio 0.5 removes nothing.*above 1.*control arm"),
         ({"ratios": [1]}, r"ratio 1 removes nothing"),
         ({"ratios": [2, 2.0]}, r"ratios must be different"),
@@ -74,7 +75,26 @@ def without(key):
         ({"recipe": PHASES | {"batch_size": 0}}, r"batch_size must be at least 1"),
         ({"recipe": PHASES | {"momentum": 1.0}}, r"momentum must be at least 0 and below 1"),
         ({"recipe": PHASES | {"momentum": 0.0}}, r"nesterov needs momentum above 0"),
-        ({"recipe": PHASES | {"weight_decay": -1}}, r"weight_decay must not be negative"),
+        ({"seeds": -3}, r"from 1 to 1,000,000, .* not -3"),
+        ({"seeds": [2**63]}, r"from 0 to 2\^63 - 1"),
+        (
+            {"method": {"name": "gradient", "decay": float("nan")}},
+            r"decay must be a finite number of at least 0, not nan",
+        ),
+        (
+            {
+                "method": [
+                    {"name": "magnitude"},
+                    {"name": "undecayed-released", "match": "magnitude"},
+                ]
+            },
+            r"undecayed-released does not keep the number .* remove the key 'match'",
+        ),
+        ({"recipe": PHASES | {"dense": [[1, float("inf")]]}}, r"learning rates finite"),
+        (
+            {"recipe": PHASES | {"weight_decay": -1}},
+            r"weight_decay must be a finite number of at least 0",
+        ),
         # what concerns several blocks
         (
             {"method": [{"name": "undecayed"}, {"name": "undecayed", "batches": 1}]},

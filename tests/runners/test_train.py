@@ -146,3 +146,16 @@ def test_learning_rates_by_phase_and_shape():
     )
     cycle = learning_rates(((4, 2.0, "one-cycle"),), 1)
     assert cycle == pytest.approx([1.0, 2 * 0.625 / 0.75, 2 * 0.375 / 0.75, 2 * 0.125 / 0.75])
+
+
+def test_layers_that_draw_at_random_draw_from_the_streams_of_their_network(digits):
+    """Dropout takes its numbers from torch's global generator; what came before must not matter."""
+
+    def trained(disturbance):
+        replica = make_replica()
+        replica.net.insert(1, torch.nn.Dropout(0.5))
+        torch.manual_seed(disturbance)
+        train_one(replica, digits)
+        return torch.cat([parameter.flatten() for parameter in replica.net.parameters()])
+
+    assert torch.equal(trained(1), trained(2))
