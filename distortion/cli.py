@@ -19,9 +19,10 @@ from distortion.corrections import Correction
 from distortion.designs import conditions, measures, pairs, slopes
 from distortion.errors import DistortionError, DistortionWarning, ReportError
 from distortion.evidence import gather
+from distortion.labels import counted, listed
 from distortion.log import RecallLog, read_log, write_log
 from distortion.report import findings_json, report
-from distortion.schema import COLUMNS, FINETUNED, KEY, PRUNED
+from distortion.schema import COLUMNS, FINETUNED, KEY, NETWORK, PRUNED
 from distortion.tables.facts import network_table
 from distortion.tables.render import csv_table, markdown_table
 from distortion.tables.table import Table
@@ -143,8 +144,17 @@ def main() -> None:
 def check(log: str) -> None:
     """Validate LOG and say what is in it."""
     read = read_log(log)
-    click.echo(repr(read))
-    click.echo(markdown_table(network_table(measures(read))))
+    cells = read.cells
+    networks = cells.select(NETWORK).n_unique()
+    click.echo(
+        f"{log}: {counted(read.table.height, 'row')}, {counted(cells.height, 'cell')}, "
+        f"{counted(networks, 'network')}, {counted(read.failed.height, 'failed cell')}\n"
+    )
+    for column in ("study", "recipe", "intervention", "method", "ratio", "arm", "split"):
+        values = cells[column].unique(maintain_order=True)
+        shown = [f"{v:g}" for v in values.sort()] if column == "ratio" else values.to_list()
+        click.echo(f"{column:<13} {listed(shown, 20)}")
+    click.echo(f"\n{markdown_table(network_table(measures(read)))}")
     for row in read.failed.iter_rows(named=True):
         click.echo(f"Failed: {', '.join(f'{k}={v!r}' for k, v in row.items())}")
 
@@ -247,7 +257,7 @@ def pack(log: str, out: Path, force: bool) -> None:
 def example(out: Path, force: bool) -> None:
     """Write a small real log to try it on.
 
-    Two networks on handwritten digits, ten seeds, pruned four ways to five ratios.
+    Two networks on handwritten digits, fifteen seeds, pruned four ways to five ratios.
     """
     package = Path(__file__).parent
     # Inside the package once installed; beside it in a checkout.

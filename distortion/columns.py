@@ -55,6 +55,8 @@ def _check_columns(columns: Sequence[str]) -> None:
     hints = [f"{name!r}: {BY_NAME[name].meaning}" for name in missing]
     guess = [did_you_mean(name, strangers) for name in missing if strangers]
     offered = sorted({g for g in guess if g.startswith("Did")})
+    if len(columns) == 1 and ";" in columns[0]:
+        offered.append("The separator seems to be ';': use commas.")
     raise LogError(
         f"The log lacks {len(missing)} needed column(s): {'; '.join(hints)}. It has: "
         f"{', '.join(map(repr, columns))}. {' '.join(offered)} Rename or add the columns; "
@@ -70,23 +72,23 @@ def _typed(table: pl.DataFrame, column: Column) -> pl.Series:
     if column.default is not None:
         series = series.fill_null(column.default) if series.dtype == pl.String else series
     if series.dtype.is_float():
-        _refuse_values(table, column, given, series.is_nan(), "is not a number (NaN)")
+        _refuse_values(table, column, given, series.is_nan(), "not numbers (NaN)")
     if column.dtype == pl.Int64 and series.dtype == pl.String:
         series = series.str.strip_chars().cast(pl.Float64, strict=False)
     if column.dtype == pl.Int64 and series.dtype.is_float():
-        _refuse_values(table, column, given, series != series.floor(), "is not a whole number")
+        _refuse_values(table, column, given, series != series.floor(), "not whole numbers")
     if column.dtype == pl.String and series.dtype == pl.String:
         series = series.str.strip_chars()
     typed = series.cast(column.dtype, strict=False)
     lost = typed.is_null() & given.is_not_null()
-    _refuse_values(table, column, given, lost, f"is not {_article(column.dtype)}")
+    _refuse_values(table, column, given, lost, f"not {_kind(column.dtype)}")
     if required and column.name != "arm":
-        _refuse_values(table, column, given, typed.is_null(), "is missing")
+        _refuse_values(table, column, given, typed.is_null(), "missing")
     return typed.alias(column.name)
 
 
-def _article(dtype: pl.DataType) -> str:
-    kinds = {pl.Int64: "a whole number", pl.Float64: "a number", pl.String: "a text"}
+def _kind(dtype: pl.DataType) -> str:
+    kinds = {pl.Int64: "whole numbers", pl.Float64: "numbers", pl.String: "texts"}
     return kinds[type(dtype)]
 
 
@@ -102,7 +104,7 @@ def _refuse_values(
     if any("%" in str(given[i]) for i in where):
         hint = " Percentages cannot be turned back into counts without rounding:"
     raise LogError(
-        f"{bad.sum()} of {table.height} values of column {column.name!r} ({column.meaning}) "
+        f"Column {column.name!r} ({column.meaning}): {bad.sum()} of {table.height} values are "
         f"{what}: {shown}.{hint} Give "
         + ("whole numbers of images." if column.name in COUNTS else "a value in every row.")
     )

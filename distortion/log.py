@@ -26,7 +26,7 @@ from distortion.columns import conform
 from distortion.errors import LogError, LogWarning
 from distortion.rules import check_cells, check_rows, number_cells
 from distortion.schema import BY_NAME, CELL, DERIVED, NETWORK
-from distortion.weaknesses import weaknesses
+from distortion.weaknesses import spelled_alike, weaknesses
 
 Source: TypeAlias = "str | os.PathLike[str] | pl.DataFrame | pl.LazyFrame | RecallLog | Any"
 SUFFIXES = (".parquet", ".csv")
@@ -267,7 +267,7 @@ def _validated(table: pl.DataFrame, provenance: Sequence[dict[str, Any]], source
     check_rows(table)
     rows, cells = number_cells(table)
     check_cells(rows, cells)
-    notes = tuple(weaknesses(rows, cells))
+    notes = (*weaknesses(rows, cells), *spelled_alike(cells))
     if ignored:
         notes += (
             f"Ignored column(s) {', '.join(ignored)}: these are derived from the counts. Rename "

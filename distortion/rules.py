@@ -168,8 +168,8 @@ def check_cells(rows: pl.DataFrame, cells: pl.DataFrame) -> None:
     _refuse_cells(
         cells.filter(pl.col("parent").is_null()),
         "have no dense cell (arm dense, ratio 1) of the same network and split",
-        "Every slope compares a network with its own dense one: add the dense rows, or drop "
-        "these networks from the log yourself.",
+        "Every slope compares a network with its own dense one: add the dense rows (method none, "
+        "ratio 1), or drop these networks from the log yourself.",
     )
     _refuse_cells(
         cells.filter(pl.col("n_classes") < 2),

@@ -36,3 +36,18 @@ def weaknesses(rows: pl.DataFrame, cells: pl.DataFrame) -> list[str]:
                 "independent replicates: if they are copies, retrain them with different seeds."
             )
     return found
+
+
+def spelled_alike(cells: pl.DataFrame) -> list[str]:
+    """Sentences on names that differ in upper and lower case or blanks only."""
+    found = []
+    for column in ("dataset", "model", "recipe", "method"):
+        names = pl.DataFrame({"name": cells[column].unique().sort()})
+        plain = pl.col("name").str.to_lowercase().str.replace_all(r"[\s_-]", "")
+        alike = names.filter(plain.is_duplicated())["name"].to_list()
+        if alike:
+            found.append(
+                f"Values of {column!r} differ in spelling only: {', '.join(map(repr, alike))}. "
+                "Each counts as one of its own; give them one name if they are the same."
+            )
+    return found

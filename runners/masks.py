@@ -42,6 +42,12 @@ class Size:
         StudyError
             The ratio is below 1, or larger than the parameters that are never pruned allow.
         """
+        if not self.prunable:
+            raise StudyError(
+                "none of its parameters may be pruned: biases, normalisation layers and the "
+                "classifier (the last linear layer unless `mark_classifier` says otherwise) never "
+                "are. Give the network a further layer."
+            )
         keep = round(self.total / ratio) - (self.total - self.prunable)
         if ratio < 1 or keep < 1:
             raise StudyError(

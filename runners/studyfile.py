@@ -2,6 +2,8 @@
 
 import importlib
 import math
+import os
+import sys
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -99,14 +101,19 @@ def parse_study(table: Mapping, path: Path, plugins: Iterable[str] = ()) -> Stud
 
 
 def load_plugins(names: Iterable[str]) -> None:
-    """Import the modules that register users' own data sets, networks and methods."""
+    """Import the modules that register users' own data sets, networks and methods.
+
+    They are found where Python finds modules, and in the current folder.
+    """
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     for name in names:
         try:
             importlib.import_module(name)
         except Exception as error:  # a plugin is somebody's code: anything may go wrong in it
             raise StudyError(
                 f"The plugin {name!r} cannot be imported ({type(error).__name__}: {error}). It "
-                f"must be installed, or lie in a folder on PYTHONPATH."
+                f"must be installed, or lie in the current folder or one on PYTHONPATH."
             ) from error
 
 

@@ -183,7 +183,7 @@ def test_the_largest_loser_is_drawn_apart_and_named(evidence):
         pl.col("method") == "magnitude", pl.col("ratio") == 50
     )
     loser = change.sort("estimate")["class_label"][0]
-    assert f"■ {loser}" in [text.get_text() for text in axis.texts]
+    assert f"■ class {loser}" in [text.get_text() for text in axis.texts]
     assert len(axis.collections[1].get_offsets()) == 4
 
 

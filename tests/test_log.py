@@ -73,9 +73,9 @@ def test_the_order_of_rows_does_not_matter() -> None:
         (worked_example().rename({"seed": "seeds"}), "Did you mean 'seeds'?"),
         (broken("correct", 11), "correct is at most n, for example row 4"),
         (broken("correct", -1), "counts are not negative"),
-        (broken("correct", 4.5), "is not a whole number: row 4: 4.5"),
-        (broken("correct", float("nan")), r"is not a number \(NaN\): row 4"),
-        (broken("correct", None), "is missing: row 4"),
+        (broken("correct", 4.5), "are not whole numbers: row 4: 4.5"),
+        (broken("correct", float("nan")), r"are not numbers \(NaN\): row 4"),
+        (broken("correct", None), "are missing: row 4"),
         (broken("ratio", 0.5), "at least 1, for example row 4"),
         (broken("ratio", float("inf")), "is a finite number"),
         (broken("ratio", float("nan")), "NaN"),
@@ -161,6 +161,12 @@ def test_percent_signs_are_named(tmp_path: Path) -> None:
         ds.read_log(tmp_path / "log.csv")
 
 
+def test_another_separator_is_named(tmp_path: Path) -> None:
+    worked_example().write_csv(tmp_path / "log.csv", separator=";")
+    with pytest.raises(LogError, match="separator seems to be ';'"):
+        ds.read_log(tmp_path / "log.csv")
+
+
 def test_nothing_to_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(LogError, match="There is no file or folder"):
         ds.read_log(tmp_path / "nowhere")
@@ -202,6 +208,12 @@ def test_copied_seeds_are_warned_about() -> None:
     elsewhere = hashed.with_columns(study=pl.when(pl.col("seed") == 0).then(pl.lit("other")))
     with pytest.warns(LogWarning, match="identical initial weights"):
         ds.read_log(elsewhere)
+
+
+def test_names_that_differ_in_spelling_only_are_warned_about() -> None:
+    other = cell([6, 5], method="Magnitude", ratio=4.0, arm="finetuned")
+    with pytest.warns(LogWarning, match="'Magnitude', 'magnitude'"):
+        ds.read_log(pl.concat([worked_example(), other]))
 
 
 def test_failed_cells_are_reported_not_dropped(tmp_path: Path) -> None:

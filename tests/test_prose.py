@@ -356,7 +356,7 @@ def test_a_slope_below_one_is_no_narrowing_while_the_spread_is_undecided():
     mixed = headline(found(*series("ise")), found())
     assert mixed == (
         "In 1 of 3 conditions the gaps between classes widened relative to accuracy, in 1 they "
-        "narrowed relative to accuracy and in 1 the data do not decide."
+        "narrowed relative to accuracy and in 1 the slope lies below 1, which noise alone can do."
     )
     one = tell(found({"verdict": "slope below 1"}))
     assert "below 1, the spread undecided" in one

@@ -62,7 +62,7 @@ def balance_scatter(
             _panel(axis, points, row["alpha_pooled"], reach, known.height > LIGHT_LIMIT)
             axis.set_title(
                 f"{drawable(row['method'], 16)}, t = {numbers.ratio(row['ratio'])}\n"
-                f"α̂ {numbers.fixed(row['alpha_pooled'])}  r² {numbers.fixed(row['r2'])}  "
+                f"α̂ {numbers.fixed(row['alpha_pooled'])}, r² {numbers.fixed(row['r2'])}, "
                 f"Ā {numbers.percent(row['accuracy'])}",
                 fontsize=7.5,
                 fontweight="normal",
@@ -112,7 +112,7 @@ def _panel(
         axis.plot(line, slope * line, color=INK, linewidth=1.3, zorder=3)
     if loser is not None:
         label = points.filter(is_loser)["class_label"][0]
-        _corner(axis, 0.98, 0.02, f"■ {drawable(label, 14)}", "right", VERMILION)
+        _corner(axis, 0.98, 0.02, f"■ class {drawable(label, 14)}", "right", VERMILION)
     height = _reach(points["normalized_balance"])
     axis.set_xlim(-reach, reach)
     if height > reach:

@@ -39,7 +39,9 @@ def headline(cells: pl.DataFrame, versus: pl.DataFrame, conditions: pl.DataFrame
         (first, text), *others = seen
         parts = [f"in {first} of {total} conditions the gaps between classes {text}"]
         parts += [f"in {number} they {text}" for number, text in others]
-        if undecided := total - sum(number for number, _ in seen):
+        if below:
+            parts.append(f"in {below} {noise}")
+        if undecided := total - below - sum(number for number, _ in seen):
             parts.append(f"in {undecided} the data do not decide")
         found = joined(parts)
         found = found[0].upper() + found[1:]

@@ -87,7 +87,11 @@ def _sentence(sure: pl.DataFrame, worst: pl.DataFrame, conditions: pl.DataFrame)
         f"“{clean(label)}” in {n}{of if i == 0 else ''}"
         for i, (label, n) in enumerate(counts.head(NAMED).iter_rows())
     ]
-    if counts.height > NAMED:
+    # A single class left over is named, too: "other classes in 1" would not be shorter.
+    if counts.height == NAMED + 1:
+        label, n = counts.row(NAMED)
+        shown.append(f"“{clean(label)}” in {n}")
+    elif counts.height > NAMED:
         shown.append(f"other classes in {counts['count'][NAMED:].sum()}")
     unsure = worst.height - sure.height
     rest = f" ({unsure} without a detected loss)" if unsure else ""

@@ -103,3 +103,8 @@ def test_unflatten_is_the_inverse_of_flattening_in_channels_last_layout():
     flat = torch.cat([t.detach().flatten() for t in tensors])
     for piece, tensor in zip(unflatten(flat, tensors), tensors, strict=True):
         assert torch.equal(piece, tensor)
+
+
+def test_a_network_with_nothing_to_prune_is_refused_in_words():
+    with pytest.raises(StudyError, match="none of its parameters may be pruned"):
+        Size(total=650, prunable=0).keep(2)
