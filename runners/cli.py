@@ -14,7 +14,7 @@ from runners.datasets import DATASETS
 from runners.methods import METHODS
 from runners.nets import NETWORKS
 from runners.progress import make_display
-from runners.status import status
+from runners.status import failures, status
 from runners.studyfile import load_plugins, read_study, shipped, template
 from runners.sweep import Sweep, choose_device, default_jobs
 
@@ -96,12 +96,27 @@ def run(
         display.note("Stopped. Finished networks are kept; the same command goes on from here.")
         sys.exit(INTERRUPTED)
     click.echo(sweep.folder)
+    failed, n_networks = failures(sweep.study, out), len(sweep.study.networks)
+    if failed.cells:
+        display.note(
+            f"{failed.cells} cell(s) of {failed.networks} of {n_networks} networks failed, "
+            "earlier runs included; `distortion-run status` names them."
+        )
+    messages = []
     if problems:
-        error = StudyError(
-            f"{len(problems)} of {len(sweep.study.networks)} networks could not be computed: "
+        messages.append(
+            f"{len(problems)} of {n_networks} networks could not be computed: "
             + "; ".join(f"{network} ({problem.reason})" for network, problem in problems)
             + ". The others are done; the same command tries these again."
         )
+    if failed.dense:
+        messages.append(
+            f"The dense network failed in {len(failed.dense)} of {n_networks} networks, which "
+            f"therefore have no rows, for example {failed.dense[0]}. Change the recipe, and give "
+            "the study another name."
+        )
+    if messages:
+        error = StudyError(" ".join(messages))
         for _, problem in problems:
             error.add_note(problem.details)
         raise error
@@ -150,7 +165,7 @@ def show_status(study: str, out: Path, plugins: tuple[str, ...]) -> None:
 @click.argument("path", metavar="STUDY.toml", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
 def init(path: Path, force: bool) -> None:
-    """Write a commented study file to start from; as it is, it runs on digits in a minute."""
+    """Write a commented study file to start from; as it is, it runs on digits in half a minute."""
     if path.exists() and not force:
         raise click.ClickException(f"{path} exists already. Use --force to overwrite it.")
     try:

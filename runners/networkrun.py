@@ -2,7 +2,9 @@
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from itertools import product
 from typing import Any
 
 import polars as pl
@@ -15,7 +17,7 @@ from runners.masks import prunable_tensors, unflatten
 from runners.nets import build
 from runners.pruning import Pruning, prunings
 from runners.recipe import Schedule
-from runners.recorder import Cell, Recorder
+from runners.recorder import Cell, Recorder, reason_of
 from runners.report import Report, silent
 from runners.study import NetworkSpec
 from runners.train import Replica, train
@@ -58,17 +60,43 @@ def _arms(net: nn.Module, recorder: Recorder, report: Report) -> None:
     cells, replicas = [Cell(CONTROL, recorder.n_params)], [control]
     report("scores")
     with recorder.stage("scores"):
-        plan = prunings(net, recorder.data, spec)
+        plan = _plan(net, recorder)
     for pruning in plan:
         replica = _pruned(net, pruning, spec)
         cell = _cell(PRUNED, pruning, recorder.n_params)
         report(str(cell))
-        with recorder.stage(PRUNED):
+        with recorder.stage(PRUNED), recorder.attempt(cell):
             recorder.count(replica.net, cell)
         report(cells=1)
         cells.append(_cell(FINETUNED, pruning, recorder.n_params))
         replicas.append(replica)
     _train_and_count(cells, replicas, spec.recipe.finetune, recorder, report)
+
+
+def _plan(net: nn.Module, recorder: Recorder) -> list[Pruning]:
+    """Return the prunings of all methods that can be scored; the cells of the others fail.
+
+    Raises what the last method raised if none can be.
+    """
+    spec = recorder.spec
+    try:
+        return prunings(net, recorder.data, spec)
+    except Exception:  # whatever it is, the other methods go on
+        plan, failures = [], []
+    torch.cuda.empty_cache()  # in case memory ran out; without a GPU nothing happens
+    for method in spec.methods:  # again one by one; each has its own random streams
+        matched = [other for other in spec.methods if other.label == method.match]
+        try:
+            made = prunings(net, recorder.data, replace(spec, methods=(*matched, method)))
+            plan += [pruning for pruning in made if pruning.method == method.label]
+        except Exception as error:
+            if not plan and method is spec.methods[-1]:
+                raise
+            failures.append((method, reason_of(error)))
+    for method, reason in failures:
+        for arm, ratio in product((PRUNED, FINETUNED), spec.ratios):
+            recorder.fail(Cell(arm, recorder.n_params, method.label, ratio), reason)
+    return plan
 
 
 def _train_and_count(
@@ -80,18 +108,18 @@ def _train_and_count(
 ) -> list[bool]:
     """Take the networks of cells through a schedule; return which of them could be counted."""
     counted = []
-    outcomes = train(
-        replicas, recorder.data, recorder.spec.recipe, schedule, partial(report, epochs=1)
-    )
     for cell, replica in zip(cells, replicas, strict=True):
         report(str(cell))
-        with recorder.stage(cell.arm):
-            outcome = next(outcomes)
+        counted.append(False)
+        with recorder.stage(cell.arm), recorder.attempt(cell):
+            # one by one, because an error ends the generator
+            [outcome] = train(
+                [replica], recorder.data, recorder.spec.recipe, schedule, partial(report, epochs=1)
+            )
             if outcome.failure:
                 recorder.fail(cell, outcome.failure)
-                counted.append(False)
             else:
-                counted.append(recorder.count(replica.net, cell, outcome.train_loss))
+                counted[-1] = recorder.count(replica.net, cell, outcome.train_loss)
         report(cells=1)
     return counted
 

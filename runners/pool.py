@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pickle import UnpicklingError
 from threading import current_thread, main_thread
 
+from distortion.log import is_complete
 from runners.study import NetworkSpec
-from runners.worker import Message, Raised, Setup, Step, serve
+from runners.worker import Found, Message, Raised, Setup, Step, serve
 
 SPAWN = get_context("spawn")  # forked processes cannot use CUDA
+GRACE = 5.0  # seconds for a process to end after its pipe has
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +33,16 @@ def compute(
 ) -> Generator[tuple[NetworkSpec, Message], None, None]:
     """Compute networks in up to `jobs` processes; yield their messages as they come.
 
-    Every network ends with exactly one `Finished` or `Raised`. When the generator is closed, by
-    Ctrl-C for example, the processes are ended; shards appear whole or not at all.
+    Every network ends with exactly one `Finished`, `Found` or `Raised`. When the generator is
+    closed, by Ctrl-C for example, the processes are ended; shards appear whole or not at all.
     """
     waiting = deque(networks)
     members: list[Member] = []
     try:
-        while waiting and len(members) < jobs:
+        while len(members) < jobs:
+            yield from _found(waiting, setup)
+            if not waiting:
+                break
             members.append(_start(waiting.popleft(), setup))
         while members:
             for pipe in wait([member.pipe for member in members]):
@@ -46,6 +52,7 @@ def compute(
                 if isinstance(message, Step):
                     continue
                 members.remove(member)
+                yield from _found(waiting, setup)
                 if waiting:
                     members.append(_continue(member, waiting.popleft(), setup))
                 else:
@@ -55,6 +62,14 @@ def compute(
         for member in members:
             member.process.terminate()
             member.process.join()
+
+
+def _found(
+    waiting: deque[NetworkSpec], setup: Setup
+) -> Generator[tuple[NetworkSpec, Message], None, None]:
+    """Take away the next networks that another sweep has computed meanwhile."""
+    while waiting and is_complete(waiting[0].folder(setup.out), waiting[0].run_id):
+        yield waiting.popleft(), Found()
 
 
 def _start(network: NetworkSpec, setup: Setup) -> Member:
@@ -71,8 +86,11 @@ def _start(network: NetworkSpec, setup: Setup) -> Member:
 def _receive(member: Member) -> Message:
     try:
         return member.pipe.recv()
-    except (EOFError, ConnectionResetError):
-        member.process.join()
+    except (EOFError, OSError, UnpicklingError):  # also in the middle of a message
+        member.process.join(GRACE)
+        if member.process.is_alive():
+            member.process.kill()
+            member.process.join()
         code = member.process.exitcode or 0
         if code < 0:
             name = signal.Signals(-code).name

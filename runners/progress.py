@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from runners.study import NetworkSpec
-from runners.worker import Finished, Message, Raised, Step
+from runners.worker import Finished, Found, Message, Raised, Step
 
 
 class Tally:
@@ -35,6 +35,11 @@ class Tally:
         if isinstance(message, Step):
             new_cells, new_epochs = message.cells, message.epochs
             self.running[str(network)] = (cells + new_cells, epochs + new_epochs)
+        elif isinstance(message, Found):  # less to do, rather than done in no time
+            new_cells = new_epochs = 0
+            self.n_cells -= network.n_cells
+            self.n_epochs -= network.n_epochs
+            self.networks += 1
         else:
             new_cells, new_epochs = network.n_cells - cells, network.n_epochs - epochs
             self.running.pop(str(network), None)
@@ -52,7 +57,7 @@ class Tally:
 
 
 class Display:
-    """One plain line per finished network; `quiet` leaves only notes and problems."""
+    """One plain line per finished network; `quiet` leaves notes and failures."""
 
     def __init__(self, console: Console, quiet: bool = False) -> None:
         self.console = console
@@ -76,7 +81,9 @@ class Display:
         self.tally.add(network, message)
         if isinstance(message, Raised):
             self.note(f"{self._count()} {network}: NOT COMPUTED, {message.reason}")
-        elif isinstance(message, Finished) and not self.quiet:
+        elif isinstance(message, Found) and not self.quiet:
+            self.note(f"{self._count()} {network}: done by another sweep")
+        elif isinstance(message, Finished) and (message.failed or not self.quiet):
             self.note(f"{self._count()} {network}: {_result(message)}; {self.tally.times()}")
 
     def _count(self) -> str:
@@ -118,7 +125,7 @@ class Bars(Display):
         elif name in self.tasks:
             self.bars.remove_task(self.tasks.pop(name))
         note = f"{tally.cells} of {tally.n_cells} cells, {tally.times()}"
-        self.bars.update(self.total, completed=tally.epochs, note=note)
+        self.bars.update(self.total, completed=tally.epochs, total=tally.n_epochs, note=note)
 
 
 def make_display(console: Console, quiet: bool) -> Display:
@@ -130,7 +137,10 @@ def _result(message: Finished) -> str:
     accuracy = "dense network failed"
     if message.accuracy is not None:
         accuracy = f"dense accuracy {message.accuracy:.3f}"
-    failed = f", {message.failed} failed cell(s)" if message.failed else ""
+    failed = ""
+    if message.failed:
+        reason = f" (first: {message.reason})" if message.reason else ""
+        failed = f", {message.failed} failed cell(s){reason}"
     return f"{accuracy}{failed}, {message.seconds:.1f} s"
 
 

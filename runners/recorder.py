@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from distortion.errors import DistortionError
 from distortion.schema import COLUMNS, DENSE, NO_METHOD
 from runners.counts import class_counts, logits
 from runners.datasets import Dataset
@@ -97,7 +98,23 @@ class Recorder:
         if cell.arm == DENSE:
             reason += "; no other cell of the network could be run"
         for split in self.spec.count:
-            self.failed.append({**self._key(cell, split), "reason": reason})
+            self.failed.append({**cell_key(self.spec, cell, split), "reason": reason})
+
+    @contextmanager
+    def attempt(self, cell: Cell) -> Iterator[None]:
+        """Record a cell as failed if the block raises; without a dense cell the network ends."""
+        if cell.arm == DENSE:
+            yield
+            return
+        n_rows, memory_ran_out = len(self._rows), False
+        try:
+            yield
+        except Exception as error:  # whatever it is, the other cells go on
+            del self._rows[n_rows:]
+            self.fail(cell, reason_of(error))
+            memory_ran_out = isinstance(error, torch.cuda.OutOfMemoryError)
+        if memory_ran_out:  # here, because the error keeps what the block had allocated
+            torch.cuda.empty_cache()
 
     def count(self, net: nn.Module, cell: Cell, train_loss: float | None = None) -> bool:
         """Count a cell on the splits of the study; return whether it could be counted.
@@ -139,7 +156,7 @@ class Recorder:
         for class_id, (class_name, n, correct, predicted, kept) in enumerate(per_class):
             self._rows.append(
                 {
-                    **self._key(cell, split),
+                    **cell_key(self.spec, cell, split),
                     "class_id": class_id,
                     "class_name": class_name,
                     "n": n,
@@ -154,12 +171,19 @@ class Recorder:
                 }
             )
 
-    def _key(self, cell: Cell, split: str) -> dict[str, object]:
-        return {
-            **self.spec.key,
-            "intervention": INTERVENTION,
-            "method": cell.method,
-            "ratio": cell.ratio,
-            "arm": cell.arm,
-            "split": split,
-        }
+
+def cell_key(spec: NetworkSpec, cell: Cell, split: str) -> dict[str, object]:
+    """Return the columns of the log that identify a cell."""
+    return {
+        **spec.key,
+        "intervention": INTERVENTION,
+        "method": cell.method,
+        "ratio": cell.ratio,
+        "arm": cell.arm,
+        "split": split,
+    }
+
+
+def reason_of(error: Exception) -> str:
+    """Return an error in words: what it says if it was raised on purpose, else with its type."""
+    return f"{error}" if isinstance(error, DistortionError) else f"{error!r}"

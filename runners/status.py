@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from distortion.log import is_complete, read_provenance
-from runners.shards import damaged
+from distortion.log import is_complete
+from distortion.schema import DENSE
+from runners.shards import Record, damaged, failed_cells, read_failure
 from runners.study import NetworkSpec, Study
 
 
@@ -21,6 +22,15 @@ class Status:
     problems: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """Failed cells of a study, the networks that have some, and whose dense cell failed, why."""
+
+    cells: int
+    networks: int
+    dense: tuple[str, ...]
+
+
 def status(study: Study, out: Path) -> list[Status]:
     """Return the status of every data set and model of a study."""
 
@@ -31,6 +41,18 @@ def status(study: Study, out: Path) -> list[Status]:
     return [_status(*labels, list(networks), out) for labels, networks in grouped]
 
 
+def failures(study: Study, out: Path) -> Failures:
+    """Count the failed cells of the finished networks of a study, whenever they were computed."""
+    cells, networks, dense = 0, 0, []
+    for network in study.networks:
+        failed = failed_cells(network, out)
+        cells += len(failed)
+        networks += bool(failed)
+        reasons = [cell.get("reason") for cell in failed if cell.get("arm") == DENSE]
+        dense += [f"{network} ({reason})" for reason in reasons[:1]]
+    return Failures(cells, networks, tuple(dense))
+
+
 def _status(dataset: str, model: str, networks: Sequence[NetworkSpec], out: Path) -> Status:
     problems, done = [], 0
     for network in networks:
@@ -39,14 +61,18 @@ def _status(dataset: str, model: str, networks: Sequence[NetworkSpec], out: Path
             problems.append(f"{network}: {damage} The next run computes it again.")
         elif is_complete(network.folder(out), network.run_id):
             done += 1
-            problems += _failures(network, out)
+            problems += [_cell(network, cell) for cell in failed_cells(network, out)]
+        elif failure := read_failure(network, out):
+            problems.append(f"{network}: not computed, {failure.get('reason')}{_when(failure)}")
     return Status(dataset, model, done, len(networks) - done, tuple(problems))
 
 
-def _failures(network: NetworkSpec, out: Path) -> list[str]:
-    records = read_provenance(network.folder(out))
-    failed = next(r["failed"] for r in records if r["run_id"] == network.run_id)
-    return [
-        f"{network}: {cell['arm']} {cell['method']} {cell['ratio']:g} failed: {cell['reason']}"
-        for cell in failed
-    ]
+def _cell(network: NetworkSpec, cell: Record) -> str:
+    name = " ".join(str(cell.get(key, "?")) for key in ("arm", "method", "ratio"))
+    return f"{network}: {name.removesuffix('.0')} failed: {cell.get('reason')}"
+
+
+def _when(failure: Record) -> str:
+    if "attempts" not in failure:
+        return ""
+    return f" (attempt {failure['attempts']}, {failure.get('finished')})"

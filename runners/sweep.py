@@ -1,10 +1,11 @@
 """A whole study: what is done already, whether the rest can be done, and doing it."""
 
 import os
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -15,7 +16,15 @@ from runners.masks import size_of
 from runners.nets import build
 from runners.pool import compute
 from runners.progress import Display
-from runners.shards import damaged, refuse_other_versions, remove
+from runners.provenance import environment
+from runners.shards import (
+    damaged,
+    record_failure,
+    refuse_other_sources,
+    refuse_other_versions,
+    remove,
+    remove_old_failures,
+)
 from runners.study import NetworkSpec, Study
 from runners.worker import Raised, Setup
 
@@ -47,19 +56,10 @@ class Sweep:
         Raises
         ------
         StudyError
-            Before anything is trained: the data, a network or a ratio cannot be used, or the
-            folder holds networks of another version of this study.
+            Before anything is trained: the data, a network or a ratio cannot be used, the
+            folder cannot be written, or holds networks of another version of this study.
         """
-        waiting = []
-        for network in self.study.networks:
-            damage = damaged(network, self.out)
-            if damage:
-                display.note(f"{damage} It is computed again.")
-                remove(network, self.out)
-            if not is_complete(network.folder(self.out), network.run_id):
-                waiting.append(network)
-        refuse_other_versions(self.study, self.out)
-        check_feasible(waiting, self.data_root)
+        waiting = self._prepare(display)
         setup = Setup(self.out, self.data_root, self.device, self.study.plugins)
         problems = []
         with (
@@ -70,7 +70,37 @@ class Sweep:
                 display.update(network, message)
                 if isinstance(message, Raised):
                     problems.append((network, message))
+                    self._record(network, message, display)
         return problems
+
+    def _prepare(self, display: Display) -> list[NetworkSpec]:
+        """Return the networks to compute, when nothing known stands in the way."""
+        waiting = []
+        for network in self.study.networks:
+            damage = damaged(network, self.out)
+            if damage:
+                display.note(f"{damage} It is computed again.")
+                with writing(self.folder):
+                    remove(network, self.out)
+            if not is_complete(network.folder(self.out), network.run_id):
+                waiting.append(network)
+        refuse_other_versions(self.study, self.out)
+        hashes = check_feasible(waiting, self.data_root)
+        if waiting:
+            surroundings = environment(torch.device("cpu"), self.study.plugins)
+            plugins = cast(dict[str, str], surroundings["plugins"])
+            refuse_other_sources(self.study, self.out, hashes, plugins)
+        with writing(self.folder):
+            for folder in sorted({network.folder(self.out) for network in waiting}):
+                check_writable(folder)
+            remove_old_failures(self.study, self.out)
+        return waiting
+
+    def _record(self, network: NetworkSpec, problem: Raised, display: Display) -> None:
+        try:
+            record_failure(network, self.out, problem.reason, problem.details)
+        except OSError as error:
+            display.note(f"{network}: that it failed cannot be recorded ({error}).")
 
 
 def choose_device(name: str) -> str:
@@ -97,8 +127,33 @@ def default_jobs(device: str) -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def check_feasible(networks: Sequence[NetworkSpec], data_root: Path) -> None:
-    """Load every data set and build every network once; raise StudyError before hours are spent."""
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn an OSError into a StudyError that says that the log cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise StudyError(
+            f"The log cannot be written to {folder}: {error}. Make the folder writable, or choose "
+            f"another one with -o."
+        ) from error
+
+
+def check_writable(folder: Path) -> None:
+    """Create a folder and write a file in it; raise OSError if that cannot be done."""
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / f".probe.{os.getpid()}.part"
+    try:
+        probe.write_bytes(b"probe")
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def check_feasible(networks: Sequence[NetworkSpec], data_root: Path) -> dict[str, str]:
+    """Load every data set and build every network once; return the hashes of the data sets.
+
+    Raises StudyError where something cannot be used, before hours are spent.
+    """
     cpu = torch.device("cpu")
     datasets, checked = {}, set()
     for network in networks:
@@ -116,3 +171,4 @@ def check_feasible(networks: Sequence[NetworkSpec], data_root: Path) -> None:
                 size_of(net).keep(ratio)
             except StudyError as error:
                 raise StudyError(f"{labels[1]} on {labels[0]}: {error}") from None
+    return {label: data.digest for label, data in datasets.items()}

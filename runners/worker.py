@@ -15,11 +15,12 @@ from pathlib import Path
 
 import torch
 
-from distortion.errors import DistortionError
 from distortion.log import write_shard
 from runners.datasets import Dataset, load
 from runners.networkrun import run_network
 from runners.provenance import environment
+from runners.recorder import reason_of
+from runners.shards import remove_parts
 from runners.study import NetworkSpec
 from runners.studyfile import load_plugins
 
@@ -51,11 +52,18 @@ class Finished:
 
     accuracy   of the dense network on the test images; None if it failed
     failed     number of failed cells
+    reason     why the first of them failed
     """
 
     seconds: float
     accuracy: float | None
     failed: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A network that another sweep has computed while it waited here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,7 @@ class Raised:
     details: str = ""
 
 
-Message = Step | Finished | Raised
+Message = Step | Finished | Found | Raised
 
 
 @dataclass
@@ -92,16 +100,22 @@ class Worker:
         """Compute one network and write its shard."""
         start = time.perf_counter()
         try:
+            remove_parts(spec, self.setup.out)
             table, provenance = run_network(spec, self.data(spec), self.device, Throttle(send))
             write_shard(
                 table, provenance | self.environment, spec.folder(self.setup.out), spec.run_id
             )
         except Exception as error:  # whatever it is, the other networks go on
-            reason = f"{error}" if isinstance(error, DistortionError) else f"{error!r}"
-            return Raised(reason, traceback.format_exc())
-        cells = provenance["cells"]  # the dense one first, none if it failed
-        accuracy = cells[0]["test_accuracy"] if cells else None
-        return Finished(time.perf_counter() - start, accuracy, len(provenance["failed"]))
+            raised = Raised(reason_of(error), traceback.format_exc())
+            memory_ran_out = isinstance(error, torch.cuda.OutOfMemoryError)
+        else:
+            cells, failed = provenance["cells"], provenance["failed"]
+            accuracy = cells[0]["test_accuracy"] if cells else None  # none if the dense one failed
+            reason = failed[0]["reason"] if failed else ""
+            return Finished(time.perf_counter() - start, accuracy, len(failed), reason)
+        if memory_ran_out:  # here, because the error keeps what the network had allocated
+            torch.cuda.empty_cache()
+        return raised
 
     def data(self, spec: NetworkSpec) -> Dataset:
         """Return the data set of a network; each data set of the study is loaded once."""

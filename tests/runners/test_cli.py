@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from distortion.log import read_log
 from runners.cli import main
 from runners.studyfile import parse_study, shipped
 
@@ -71,11 +72,19 @@ def test_a_network_that_fails_is_named_and_the_others_go_on(plugin, tmp_path):
     assert "the same command tries these again" in error
     assert 'raise RuntimeError("out of ideas")' in result.stderr  # --debug: the worker's traceback
     shown = invoke("status", *arguments).stdout
-    rows = [line.split() for line in shown.splitlines()[2:]]
+    rows = [line.split() for line in shown.splitlines()[2:5]]
     assert rows == [
-        ["digits", "dies", "0", "1", "0"],
-        ["digits", "raises", "0", "1", "0"],
+        ["digits", "dies", "0", "1", "1"],
+        ["digits", "raises", "0", "1", "1"],
         ["digits", "works", "1", "0", "0"],
+    ]
+    problems = shown.splitlines()[5:]
+    assert "digits dies seed 0: not computed, its process was ended by SIGKILL" in problems[0]
+    assert "raises seed 0: not computed, RuntimeError('out of ideas') (attempt 1, " in problems[1]
+    log = read_log(out)
+    assert log.failed.select("model", "arm", "method", "ratio").rows() == [
+        ("dies", "dense", "none", 1.0),
+        ("raises", "dense", "none", 1.0),
     ]
 
 

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from runners.progress import Bars, Display, Tally, make_display
-from runners.worker import INTERVAL, Finished, Raised, Step, Throttle
+from runners.worker import INTERVAL, Finished, Found, Raised, Step, Throttle
 from tests.runners.studies import study
 
 
@@ -74,6 +74,24 @@ def test_quiet_leaves_problems_only():
 )
 def test_failed_cells_are_in_the_line(finished, words):
     assert words in play(Display(console()), [(1, finished)])
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_failed_cells_are_shown_with_a_reason_however_quiet(quiet):
+    finished = Finished(1.0, 0.95, 2, "the training loss became nan")
+    printed = play(make_display(console(), quiet), [(1, finished)])
+    assert "seed 1: dense accuracy 0.950, 2 failed cell(s) (first: the training loss" in printed
+
+
+def test_a_network_that_another_sweep_has_done_is_less_work():
+    networks = study(seeds=3).networks
+    tally = Tally(networks[1:], 3)
+    tally.add(networks[1], Found())
+    assert (tally.networks, tally.n_cells, tally.n_epochs) == (2, 6, 5)
+    assert (tally.cells, tally.epochs) == (0, 0)
+    assert "[2/3] digits mlp seed 1: done by another sweep" in play(
+        Display(console()), [(1, Found())]
+    )
 
 
 def test_bars_on_a_terminal_say_what_runs_and_how_far_it_is():

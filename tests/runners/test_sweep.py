@@ -158,8 +158,26 @@ def test_damaged_provenance_counts_as_damage(cpu, tmp_path):
     parsed = study(seeds=1)
     fill(parsed, tmp_path, cpu)
     [network] = parsed.networks
-    (network.folder(tmp_path) / f"{network.run_id}.json").write_text('{"run_id":')
-    assert ".json is damaged" in damaged(network, tmp_path)
+    path = network.folder(tmp_path) / f"{network.run_id}.json"
+    for text in ('{"run_id":', "{}", "[]", '{"failed": 1}'):
+        path.write_text(text)
+        assert ".json is damaged" in damaged(network, tmp_path)
+        [state] = status(parsed, tmp_path)
+        assert (state.done, state.missing, len(state.problems)) == (0, 1, 1)
+    assert f"{path} is damaged" in run(parsed, tmp_path)
+    assert damaged(network, tmp_path) is None
+
+
+def test_a_table_without_its_provenance_is_computed_again(cpu, tmp_path):
+    parsed = study(seeds=1)
+    fill(parsed, tmp_path, cpu)
+    [network] = parsed.networks
+    path = network.folder(tmp_path) / f"{network.run_id}.json"
+    path.with_suffix(".parquet").write_bytes(b"PAR1")
+    path.unlink()
+    assert f"{path} is missing" in status(parsed, tmp_path)[0].problems[0]
+    assert f"{path} is missing" in run(parsed, tmp_path)
+    assert status(parsed, tmp_path)[0].problems == ()
 
 
 def test_two_versions_of_a_network_are_not_mixed(cpu, tmp_path):
@@ -168,6 +186,28 @@ def test_two_versions_of_a_network_are_not_mixed(cpu, tmp_path):
     message = r"holds 2 network\(s\) .* another configuration, .* what differs: ratios\. .*-o"
     with pytest.raises(StudyError, match=message):
         run(changed, tmp_path)
+
+
+def test_another_configuration_is_noticed_among_other_seeds(cpu, tmp_path):
+    fill(study(seeds=[0, 1]), tmp_path, cpu)
+    recipe = {"batch_size": 40, "dense": [[2, 0.001]], "finetune": [[1, 0.05]]}
+    with pytest.raises(StudyError, match=r"holds 2 network\(s\) .* what differs: recipe\."):
+        run(study(seeds=[5, 6], recipe=recipe), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data_hash": "0" * 16}, "the images of data set digits"),
+        ({"plugins": {"json": "0" * 16}}, "the source of plugin json"),
+    ],
+)
+def test_other_images_and_plugins_are_noticed(changes, message, cpu, tmp_path):
+    fill(study(seeds=[0]), tmp_path, cpu)
+    [path] = tmp_path.rglob("*.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(StudyError, match=f"holds 1 network.* what differs: {message}"):
+        run(study(seeds=[0, 1], plugins=["json"]), tmp_path)
 
 
 def test_other_seeds_and_studies_may_share_a_folder(cpu, tmp_path):
