@@ -33,6 +33,7 @@ plugin_option = click.option(
 
 
 @click.group(context_settings=SETTINGS)
+@click.version_option(package_name="distortion")
 def main() -> None:
     """Train, prune and count networks, as a study file says, into a log that can be resumed."""
 

@@ -11,7 +11,7 @@ import torch
 
 from distortion.errors import StudyError
 from distortion.log import is_complete
-from runners.datasets import load
+from runners.datasets import Dataset, load
 from runners.masks import size_of
 from runners.nets import build
 from runners.pool import compute
@@ -157,13 +157,14 @@ def check_feasible(networks: Sequence[NetworkSpec], data_root: Path) -> dict[str
     cpu = torch.device("cpu")
     datasets, checked = {}, set()
     for network in networks:
-        labels = (network.dataset.label, network.model.label)
+        labels = (network.dataset.label, network.model.label, network.recipe.name)
         if labels in checked:
             continue
         checked.add(labels)
         if labels[0] not in datasets:
             datasets[labels[0]] = load(network.dataset, network.split_seed, data_root, cpu)
         data = datasets[labels[0]]
+        _check_validation(network, data)
         model = network.model
         net = build(model.name, model.options, data.train.shape, data.n_classes, seed=0)
         for ratio in network.ratios:
@@ -172,3 +173,22 @@ def check_feasible(networks: Sequence[NetworkSpec], data_root: Path) -> dict[str
             except StudyError as error:
                 raise StudyError(f"{labels[1]} on {labels[0]}: {error}") from None
     return {label: data.digest for label, data in datasets.items()}
+
+
+def _check_validation(network: NetworkSpec, data: Dataset) -> None:
+    """Raise StudyError when the study needs validation images that the split does not give."""
+    label = network.dataset.label
+    if network.recipe.checkpoint == "best-validation" and len(data.validation) == 0:
+        raise StudyError(
+            f"Data set {label!r}: the checkpoint is to be chosen on validation images, but the "
+            f"split leaves none. Raise its validation_share or train_limit."
+        )
+    if "validation" in network.count:
+        counted = data.validation.labels.bincount(minlength=data.n_classes)
+        missing = [name for name, n in zip(data.class_names, counted, strict=True) if n == 0]
+        if missing:
+            raise StudyError(
+                f"Data set {label!r}: validation images are to be counted, but the split leaves "
+                f"none of {len(missing)} classes, for example {missing[0]!r}. Raise its "
+                f"validation_share or train_limit, or count the test images only."
+            )

@@ -222,6 +222,28 @@ def test_what_cannot_work_is_said_before_training(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {
+                "recipe": {
+                    "checkpoint": "best-validation",
+                    "dense": [[1, 0.1]],
+                    "finetune": [[1, 0.1]],
+                }
+            },
+            r"'digits': the checkpoint is .* split leaves none. Raise its validation_share",
+        ),
+        ({"count": ["test", "validation"]}, r"leaves none of 10 classes, for example '0'"),
+    ],
+)
+def test_validation_images_that_are_not_there_are_noticed(changes, message, tmp_path):
+    dataset = {"name": "digits", "test_share": 0.5, "train_limit": 40, "validation_share": 0.01}
+    with pytest.raises(StudyError, match=message):
+        run(study(dataset=dataset, **changes), tmp_path)
+
+
 def test_failed_cells_are_in_the_status(cpu, tmp_path):
     parsed = study(seeds=1, recipe={"dense": [[1, 0.1]], "finetune": [[1, 1e9]]})
     fill(parsed, tmp_path, cpu)
