@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -62,6 +63,8 @@ def start(study_file, out):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,  # so that a signal reaches its workers and not these tests
+        # a shell that runs these tests in the background has children ignore Ctrl-C
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
 
 
