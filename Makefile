@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-slow test-floor lint format benchmark example clean
+.PHONY: help demo test test-slow test-floor lint format benchmark benchmark-models example clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
 
 .venv/runners: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -49,10 +49,20 @@ test-floor:  ## the quick suite on the oldest dependencies that pyproject admits
 benchmark: .venv/test  ## time and memory of the analysis on large logs
 	$(BIN)/python tests/benchmarks/slopes.py
 
+.venv-peers/done:
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip --disable-pip-version-check --quiet install \
+		formulaic gpboost lme-python mixedlm polars pyarrow statsmodels
+	@touch $@
+
+benchmark-models: .venv/test .venv-peers/done  ## mixed models beside other programs (R if installed); hours
+	$(BIN)/python -m tests.benchmarks.models.compare
+	$(BIN)/python -m tests.benchmarks.models.scaling
+
 example: .venv/runners  ## renew the committed example log and its report
 	$(BIN)/distortion-run run digits -o data
 	$(BIN)/distortion pack data/digits -o data/example.parquet --force
 	$(BIN)/distortion report data/example.parquet -o reports/example --force
 
 clean:  ## remove what was installed and built
-	rm -rf .venv .venv-floor build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-floor .venv-peers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

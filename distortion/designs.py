@@ -122,10 +122,11 @@ def slopes(log: Source) -> pl.DataFrame:
 
     Returns
     -------
-    One row per cell that is not dense: CELL columns, `ratio_achieved`, `n_params`, `n_classes`,
-    `n` (test images), `balanced` (equal supports), `accuracy_dense`, `accuracy`, `alpha`,
-    `rho`, `kappa` (null values 1, 1 and 1; null where undefined), `worst_recall_dense`,
-    `worst_recall`, `variance_dense`, `variance` (of recall balance over classes, Good et al.
+    One row per cell that is not dense: `network` (a name, the unit of replication), CELL columns,
+    `ratio_achieved`, `n_params`, `n_classes`, `n` (test images), `balanced` (equal supports),
+    `accuracy_dense`, `accuracy`, `alpha`, `rho`, `kappa` (null values 1, 1 and 1; null where
+    undefined), `worst_recall_dense`, `worst_recall`, `variance_dense`, `variance` (of recall
+    balance over classes, Good et al.
     2022, appendix F). Source of α: their section 5.
     """
     rows = _paired(read_log(log)).filter(pl.col("arm") != DENSE)
@@ -147,7 +148,7 @@ def slopes(log: Source) -> pl.DataFrame:
             variance_over_classes("balance_dense").alias("variance_dense"),
             variance_over_classes("balance").alias("variance"),
         )
-        .drop("cell")
+        .select(_network_name().alias("network"), pl.exclude("cell"))
     )
 
 

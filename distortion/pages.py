@@ -7,8 +7,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from distortion.blocks import Block, Bullets, Contents, Terms, Text
+from distortion.escape import to_html, to_markdown, to_markdown_line
 from distortion.figures.style import Drawing, inline_svg
-from distortion.tables.escape import to_html, to_markdown, to_markdown_line
 from distortion.tables.render import html_table, markdown_table
 from distortion.tables.table import Table
 

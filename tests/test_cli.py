@@ -125,3 +125,42 @@ def test_weaknesses_are_notes_on_stderr(tmp_path: Path) -> None:
     result = run("check", tmp_path / "log.csv")
     assert result.exit_code == 0
     assert result.stderr.startswith("Note: Copied seeds")
+
+
+class TestFit:
+    FORMULA = "balance ~ balance_dense * log2_ratio + (0 + balance_dense | network)"
+
+    def test_a_linear_mixed_model(self, log: Path) -> None:
+        result = run("fit", log, self.FORMULA, "--only", "method=magnitude")
+        assert result.exit_code == 0, result.output
+        assert "Linear mixed model fit by REML (Satterthwaite df)" in result.stdout
+        assert "groups: network 6" in result.stdout
+
+    def test_a_model_of_counts(self, log: Path) -> None:
+        formula = "correct/n ~ log2_ratio + (1 | network)"
+        result = run("fit", log, formula, "--only", "method=magnitude", "--only", "ratio=2,10")
+        assert result.exit_code == 0, result.output
+        assert "Family: binomial, logit link" in result.stdout
+
+    def test_a_regression_with_clusters_as_csv(self, log: Path) -> None:
+        result = run(
+            *("fit", log, "alpha ~ log2(ratio)", "--table", "slopes", "--cluster", "network"),
+            *("--only", "arm=finetuned", "--format", "csv"),
+        )
+        assert result.exit_code == 0, result.output
+        assert result.stdout.startswith("term,estimate,std_error,df,statistic,p_value,conf_low,")
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["balance ~ balance_dence + (1 | network)"], "Did you mean 'balance_dense'?"),
+            (["balance ~ (1 | network", "--debug"], "(1 | network"),
+            ([FORMULA, "--only", "methd=x"], "Did you mean 'method'?"),
+            ([FORMULA, "--only", "ratio=two"], "cannot be read as that"),
+            ([FORMULA, "--only", "ratio=3.5"], "leaves no row"),
+        ],
+    )
+    def test_errors_are_one_paragraph(self, log: Path, arguments: list[str], message: str) -> None:
+        result = run("fit", log, *arguments)
+        assert result.exit_code == 1
+        assert message in result.stderr

@@ -86,7 +86,7 @@ def test_the_readme_says_what_happens() -> None:
 
 def test_every_fenced_block_is_of_a_known_kind() -> None:
     kinds = set(re.findall(r"^```(\w+)", README.read_text(encoding="utf-8"), re.MULTILINE))
-    assert kinds <= {"console", "python", "text", "toml", "bash"}
+    assert kinds <= {"console", "python", "text", "toml", "bash", "r"}
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distortion import conditions, findings, read_log, slopes
+from distortion import conditions, escape, findings, read_log, slopes
 from distortion.labels import clean, counted, listed, with_class_labels
 from distortion.scope import failed_cells, missing_cells
-from distortion.tables import escape, facts, numbers, origins, results
+from distortion.tables import facts, numbers, origins, results
 from distortion.tables.render import csv_table, html_table, latex_table, markdown_table
 from distortion.tables.table import PAGE_ROWS, Column, Table
 from tests.planted import planted_log

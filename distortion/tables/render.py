@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from distortion.tables.escape import to_html, to_latex, to_markdown
+from distortion.escape import to_html, to_latex, to_markdown
 from distortion.tables.table import Column, Table
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
