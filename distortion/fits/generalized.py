@@ -11,7 +11,9 @@ import polars as pl
 from distortion.errors import FitError, did_you_mean
 from distortion.fits import glmmintervals, glmmreplicates
 from distortion.fits.countdata import check_counts
+from distortion.fits.explained import Explained
 from distortion.fits.family import Array, Counts, Family
+from distortion.fits.glmmexplained import of_generalized
 from distortion.fits.glmmresult import result
 from distortion.fits.laplace.design import Design
 from distortion.fits.laplace.deviance import Evaluation, Laplace, LaplaceEvaluation, Problem
@@ -270,6 +272,10 @@ class GeneralizedLinearMixedModel(Model):
         with single_thread():
             found = estimate(problem, self.n_quadrature, self.estimate.evaluation)
             return result(replace(self, estimate=found), test_dispersion=False)
+
+    def explained(self) -> Explained:
+        """See `Model` and `glmmexplained`."""
+        return of_generalized(self)
 
     def bootstrap(self, fit: Fit, n: int, rng: np.random.Generator, **options: Any) -> pl.DataFrame:
         """See `Model` and `glmmreplicates.simulated`."""

@@ -67,6 +67,8 @@ def result(model: "GeneralizedLinearMixedModel", *, test_dispersion: bool) -> Fi
         conf_level=model.conf_level,
         family=model.family.name,
         link=model.family.link.name,
+        # that of Poisson counts takes another fit: `Fit.icc` makes it when asked
+        r_squared=model.explained().r_squared if model.family.name == "binomial" else {},
     )
 
 

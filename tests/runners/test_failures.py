@@ -75,6 +75,7 @@ def test_a_damaged_failure_record_is_a_problem_and_no_error(tmp_path):
     assert f"its record {path} is damaged" in state.problems[0]
 
 
+@pytest.mark.slow
 def test_failures_of_another_configuration_are_removed(tmp_path):
     old = network(ratios=[3])
     record_failure(old, tmp_path, "no memory", "")
@@ -113,6 +114,7 @@ def test_a_message_that_breaks_off_ends_the_network_only(error):
     assert message == Raised("its process ended with exit code 0")
 
 
+@pytest.mark.slow
 def test_remains_of_a_killed_process_are_removed(tmp_path):
     parsed = study(seeds=1)
     [spec] = parsed.networks
@@ -186,6 +188,7 @@ def test_fine_tuning_that_raises_leaves_the_other_cells(cpu, monkeypatch):
     assert table.equals(whole.filter(~lost))
 
 
+@pytest.mark.slow
 def test_a_dense_network_that_failed_is_an_error_now_and_later(tmp_path):
     path = tmp_path / "wild.toml"
     path.write_text(DIVERGING)

@@ -91,6 +91,7 @@ def fill(parsed, out, cpu):
         write_shard(*run_network(network, data, cpu), network.folder(out), network.run_id)
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_resumes_and_ends_with_the_same_table(study_file, tmp_path):
     killed, unbroken = tmp_path / "killed", tmp_path / "unbroken"
     process = start(study_file, killed)
@@ -108,6 +109,7 @@ def test_a_killed_sweep_resumes_and_ends_with_the_same_table(study_file, tmp_pat
     assert [p.name for p in shards(killed)] == [p.name for p in shards(unbroken)]
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on(study_file, tmp_path):
     process = start(study_file, tmp_path / "out")
     wait_for_a_shard(tmp_path / "out", process)
@@ -157,6 +159,7 @@ def test_a_damaged_shard_is_computed_again(cpu, tmp_path):
     assert table(tmp_path).equals(whole)
 
 
+@pytest.mark.slow
 def test_damaged_provenance_counts_as_damage(cpu, tmp_path):
     parsed = study(seeds=1)
     fill(parsed, tmp_path, cpu)
@@ -171,6 +174,7 @@ def test_damaged_provenance_counts_as_damage(cpu, tmp_path):
     assert damaged(network, tmp_path) is None
 
 
+@pytest.mark.slow
 def test_a_table_without_its_provenance_is_computed_again(cpu, tmp_path):
     parsed = study(seeds=1)
     fill(parsed, tmp_path, cpu)

@@ -15,7 +15,7 @@ import numpy as np
 
 from distortion.fits.family import Family, Weighing
 from distortion.fits.laplace.leverage import leverages
-from distortion.fits.laplace.modes import Modes, NoModesError, Search, times
+from distortion.fits.laplace.modes import Modes, Search, times
 from distortion.fits.laplace.weighting import Weighting
 from distortion.fits.mixed.system import Factor, Solution
 from distortion.fits.mixed.template import Template, gather
@@ -99,7 +99,7 @@ class Laplace:
 
         Raises
         ------
-        NoModesError
+        FitError
             There are no conditional modes at this point.
         """
         problem = self.problem
@@ -165,19 +165,18 @@ class LaplaceEvaluation:
         step, modes = self.modes.step, self.modes
         if modes.exact:
             return modes.factor
-        free, weighting = self.profiled, self.problem.weighting
-        found = weighting.indefinite(step.curvature, modes.factor.factors, fixed=free)
-        if found is None:
-            raise NoModesError("The curvature at the conditional modes is not positive.")
-        return found
+        return self._factorise(step.curvature)
 
     @cached_property
     def factor(self) -> Factor:
         """Factor of M."""
         if self.problem.family.observed:
             return self.observed
+        return self._factorise(self.weighing.weight)
+
+    def _factorise(self, weight: Array) -> Factor:
         factors = self.modes.factor.factors
-        return self.problem.weighting.factorise(self.weighing.weight, factors, fixed=self.profiled)
+        return self.problem.weighting.factorise(weight, factors, fixed=self.profiled)
 
     @cached_property
     def value(self) -> float:
@@ -200,7 +199,7 @@ class LaplaceEvaluation:
         """Λv and what belongs to it."""
         free = self.profiled
         return self.observed.solve(
-            self.problem.weighting.responses(self._pull, fixed=free), fixed=free
+            self.problem.weighting.response(self._pull, fixed=free), fixed=free
         )
 
     @cached_property

@@ -26,8 +26,9 @@ ROUGH = 1e-2
 NEARLY_ZERO = 1e-2
 # How much a zero may cost in −2 log L, besides rounding.
 INDIFFERENT = 1e-7
-# Expected decrease of −2 log L that is still called an optimum.
+# Expected decrease of −2 log L, absolute and relative, that is still called an optimum.
 CONVERGED = 1e-6
+RELATIVE = 1e-12
 # Eigenvalues of a Hessian on the scale of its diagonal below which it says nothing.
 FLAT = 1e-7
 # Below minus this, such an eigenvalue is of a saddle; so many are left before giving up.
@@ -94,7 +95,7 @@ def optimum(problem: Problem, n_points: int = 1, near: Evaluation | None = None)
     """
     trace = Trace()
     laplace = Laplace(problem, profiled=False)
-    begun = _quick(problem, trace) if near is None else _again(laplace, near)
+    begun = _quick(problem, trace) if near is None else _again(laplace, near, trace)
     trace.add("laplace", begun)
     found, notes = _settled(laplace, begun, trace, "laplace")
     best = _zeroed(laplace, found.evaluation, trace)
@@ -118,7 +119,7 @@ def estimate(problem: Problem, n_points: int = 1, near: Evaluation | None = None
         found, saddles = lower, saddles + 1
         matrix = hessian(found.criterion, found.evaluation, found.matrix)
     evaluation, decrement = _polished(found.criterion, found.evaluation, matrix, found.trace)
-    enough = max(CONVERGED, 1e-12 * abs(evaluation.value))
+    enough = max(CONVERGED, RELATIVE * abs(evaluation.value))
     converged = lower is None and decrement <= enough
     laplace = evaluation if isinstance(evaluation, LaplaceEvaluation) else found.laplace
     return Estimate(
@@ -174,9 +175,12 @@ def _quick(problem: Problem, trace: Trace) -> LaplaceEvaluation:
     return Laplace(problem, profiled=False)(joint, found)
 
 
-def _again(laplace: Laplace, near: Evaluation) -> LaplaceEvaluation:
+def _again(laplace: Laplace, near: Evaluation, trace: Trace) -> LaplaceEvaluation:
     """Return the criterion at the optimum for other counts, moved off zero variances."""
-    return laplace(off_zero(laplace.problem, near.point), near)
+    try:
+        return laplace(off_zero(laplace.problem, near.point), near)
+    except FitError:
+        return _quick(laplace.problem, trace)
 
 
 def off_zero(problem: Problem, point: Array, diagonal: np.ndarray | None = None) -> Array:

@@ -6,6 +6,7 @@ minimum. The fixed effects are either held, or minimised over as well (lme4's nA
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -53,10 +54,6 @@ class Modes:
     factor: Factor
     exact: bool
     steps: int
-
-
-class NoModesError(FitError):
-    """PIRLS found no minimum; the optimizer steps back from such a point."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,13 +112,13 @@ class Search:
 
         Raises
         ------
-        NoModesError
+        FitError
             There is none, or the steps do not get there.
         """
         last = np.inf
         for steps in range(MOST_STEPS):
             if not np.isfinite(state.value):
-                raise NoModesError("The conditional modes are out of the range of numbers.")
+                raise _lost("lead out of the range of numbers")
             factor, exact = self._factor(state.step, near=last < NEAR)
             collected = self.weighting.design.collect(state.step.score)
             du, dbeta, decrement = self._newton(state, factor, collected)
@@ -130,7 +127,7 @@ class Search:
                 return self._modes(state, collected, factor, exact, steps)
             last = decrement
             state = self._halved(state, du, dbeta)
-        raise NoModesError(f"The conditional modes were not found in {MOST_STEPS} steps.")
+        raise _lost(f"do not end in {MOST_STEPS} steps")
 
     def stay(self, state: _State) -> Modes:
         """Take an iterate for the minimum."""
@@ -149,9 +146,8 @@ class Search:
             The weights leave a column of X nothing to be estimated from.
         """
         if near and step.positive is not step.curvature:
-            factor = self.weighting.indefinite(step.curvature, self.factors, fixed=self.free)
-            if factor is not None:
-                return factor, True
+            with suppress(FitError):
+                return self.weighting.factorise(step.curvature, self.factors, fixed=self.free), True
         factor = self.weighting.factorise(step.positive, self.factors, fixed=self.free)
         return factor, step.positive is step.curvature
 
@@ -209,7 +205,14 @@ class Search:
             if new.value <= state.value + slack:
                 return new
             length /= 2.0
-        raise NoModesError("No step towards the conditional modes lowers the deviance.")
+        raise _lost("do not lower the deviance")
+
+
+def _lost(how: str) -> FitError:
+    return FitError(
+        f"The iterations towards the conditional modes of the random effects {how}. Rescale the "
+        "covariates, or simplify the random terms."
+    )
 
 
 def times(factor: Array, u: Array) -> Array:

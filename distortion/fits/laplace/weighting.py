@@ -81,28 +81,28 @@ class Weighting:
         Raises
         ------
         FitError
-            W leaves a column of X nothing to be estimated from.
+            It is not positive: W may be negative, or leaves a column of X nothing to be estimated
+            from, or Λ is out of all proportion.
         """
         products = _products(self.design, self.crossings, weight, fixed=fixed)
-        return factorise(products, self.refill(products), list(factors))
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            try:
+                factor = factorise(products, self.refill(products), list(factors))
+                positive = np.isfinite(factor.logdet_v)
+            except np.linalg.LinAlgError:
+                positive = False
+        if not positive:
+            raise FitError(
+                "The random effects cannot be solved for: their variances are out of proportion "
+                "to the counts. Rescale the covariates, or simplify the random terms."
+            )
+        return factor
 
-    def indefinite(self, weight: Array, factors: Sequence[Array], *, fixed: bool) -> Factor | None:
-        """Factorise with weights that may be negative; None if M is not positive."""
-        try:
-            with np.errstate(invalid="ignore", divide="ignore"):
-                factor = self.factorise(weight, factors, fixed=fixed)
-                return factor if np.isfinite(factor.logdet_v) else None
-        except (FitError, np.linalg.LinAlgError):
-            return None
-
-    def responses(self, values: Array, *, fixed: bool) -> Responses:
-        """Return the cross-products of W^-1 values, (n, m) or (n,), for `Factor.solve`."""
-        columns = values.reshape(len(values), -1)
-        m = columns.shape[1]
-        found = [self.design.collect(column) for column in columns.T]
-        zy = tuple(np.column_stack(blocks) for blocks in zip(*found, strict=True))
-        xy = self.design.x.T @ columns if fixed else np.zeros((0, m))
-        return Responses(zy, xy, np.zeros((m, m)))
+    def response(self, values: Array, *, fixed: bool) -> Responses:
+        """Return the cross-products of W⁻¹ values, (n,), for `Factor.solve`."""
+        zy = tuple(block[:, None] for block in self.design.collect(values))
+        xy = self.design.x.T @ values if fixed else np.zeros(0)
+        return Responses(zy, xy[:, None], np.zeros((1, 1)))
 
 
 def _products(
