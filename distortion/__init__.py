@@ -2,14 +2,14 @@
 
 from distortion.designs import conditions, measures, pairs, slopes
 from distortion.findings import findings
-from distortion.fits.comparing import compare
 from distortion.fits.glmm import fit_glmm
-from distortion.fits.instruments import fit_iv
 from distortion.fits.lmm import fit_lmm
-from distortion.fits.panel import fit_panel
-from distortion.fits.regression import fit_ols
-from distortion.fits.result import Fit
-from distortion.fits.sidebyside import side_by_side
+from distortion.fits.regressions.instruments import fit_iv
+from distortion.fits.regressions.panel import fit_panel
+from distortion.fits.regressions.regression import fit_ols
+from distortion.fits.results.comparing import compare
+from distortion.fits.results.result import Fit
+from distortion.fits.results.sidebyside import side_by_side
 from distortion.log import RecallLog, read_log, write_log
 from distortion.report import report
 

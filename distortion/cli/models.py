@@ -8,12 +8,12 @@ import polars as pl
 
 from distortion.cli.group import TABLES, command, log_argument
 from distortion.errors import DesignError, did_you_mean
-from distortion.fits.formula import parse
+from distortion.fits.formulas.formula import parse
 from distortion.fits.glmm import fit_glmm
-from distortion.fits.linearmixed import DF_METHODS
 from distortion.fits.lmm import METHODS, fit_lmm
-from distortion.fits.regression import fit_ols
-from distortion.fits.result import Fit
+from distortion.fits.models.linearmixed import DF_METHODS
+from distortion.fits.regressions.regression import fit_ols
+from distortion.fits.results.result import Fit
 from distortion.log import read_log
 from distortion.tables.render import csv_table
 

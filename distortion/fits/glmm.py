@@ -6,23 +6,23 @@ from typing import Any, Literal
 import numpy as np
 
 from distortion.errors import FitError, did_you_mean
-from distortion.fits.countdata import check_counts, check_levels, check_offset
-from distortion.fits.families import find_family
-from distortion.fits.family import Family
-from distortion.fits.formula import parse
-from distortion.fits.generalized import GeneralizedLinearMixedModel
-from distortion.fits.glmmresult import result
+from distortion.fits.formulas.formula import parse
+from distortion.fits.formulas.modelframe import ModelFrame, model_frame
 from distortion.fits.laplace.design import Design, make_design
 from distortion.fits.laplace.deviance import Problem
 from distortion.fits.laplace.estimation import Estimate, estimate, parts
+from distortion.fits.laplace.families import find_family
+from distortion.fits.laplace.family import Family
 from distortion.fits.laplace.rowwise import RowEffect
 from distortion.fits.laplace.separation import Separation, find_separation, nearly_certain
 from distortion.fits.laplace.structure import Structure
 from distortion.fits.laplace.weighting import Weighting
 from distortion.fits.mixed.template import Template
 from distortion.fits.mixed.threads import single_thread
-from distortion.fits.modelframe import ModelFrame, model_frame
-from distortion.fits.result import Fit
+from distortion.fits.models.countdata import check_counts, check_levels, check_offset
+from distortion.fits.models.generalized import GeneralizedLinearMixedModel
+from distortion.fits.models.glmmresult import result
+from distortion.fits.results.result import Fit
 
 METHODS = ("laplace", "quadrature")
 MOST_NODES = 100

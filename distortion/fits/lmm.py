@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from distortion.errors import FitError, did_you_mean
-from distortion.fits.formula import parse
-from distortion.fits.linearmixed import DF_METHODS, LinearMixedModel, result
+from distortion.fits.formulas.formula import parse
+from distortion.fits.formulas.modelframe import ModelFrame, model_frame
 from distortion.fits.mixed.assembly import assemble
 from distortion.fits.mixed.criterion import Criterion
 from distortion.fits.mixed.newton import minimise
@@ -13,8 +13,8 @@ from distortion.fits.mixed.plan import make_plan
 from distortion.fits.mixed.start import moments
 from distortion.fits.mixed.template import Template
 from distortion.fits.mixed.threads import single_thread
-from distortion.fits.modelframe import ModelFrame, model_frame
-from distortion.fits.result import Fit
+from distortion.fits.models.linearmixed import DF_METHODS, LinearMixedModel, result
+from distortion.fits.results.result import Fit
 
 METHODS = ("reml", "ml")
 # A residual sum of squares below this share of y'y is rounding error.

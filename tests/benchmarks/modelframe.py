@@ -11,8 +11,8 @@ import formulaic  # noqa: F401  what follows is timed after imports
 import numpy as np
 import polars as pl
 
-from distortion.fits.formula import parse
-from distortion.fits.modelframe import model_frame
+from distortion.fits.formulas.formula import parse
+from distortion.fits.formulas.modelframe import model_frame
 
 FORMULA = (
     "balance ~ balance_dense * (log2_ratio + difficulty + complexity)"

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from distortion.fits.families import find_family
-from distortion.fits.family import Family
 from distortion.fits.laplace.design import make_design
 from distortion.fits.laplace.deviance import Criterion, Evaluation, Problem, split
+from distortion.fits.laplace.families import find_family
+from distortion.fits.laplace.family import Family
 from distortion.fits.laplace.rowwise import RowEffect
 from distortion.fits.laplace.weighting import Weighting
 from distortion.fits.mixed.template import Template

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from distortion.fits.model import Model, Values
-from distortion.fits.result import Fit
+from distortion.fits.results.model import Model, Values
+from distortion.fits.results.result import Fit
 
 
 @dataclass(frozen=True)

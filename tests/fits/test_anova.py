@@ -4,9 +4,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from distortion.fits.comparing import compare
 from distortion.fits.lmm import fit_lmm
-from distortion.fits.result import Fit
+from distortion.fits.results.comparing import compare
+from distortion.fits.results.result import Fit
 from tests.golden.models import RTOL, formula, golden, names
 
 TESTED = [

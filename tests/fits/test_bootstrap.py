@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distortion.errors import FitError
-from distortion.fits import replicates
 from distortion.fits.lmm import fit_lmm
 from distortion.fits.mixed import batches, refits
 from distortion.fits.mixed.batches import Batch, OneByOne, many
 from distortion.fits.mixed.draws import draws
 from distortion.fits.mixed.newton import minimise
 from distortion.fits.mixed.refits import lifted, refit
+from distortion.fits.models import replicates
 from tests.fits.dense import random_columns
 from tests.fits.test_mixed import CASES, criterion_of, design
 from tests.golden.models import golden

@@ -11,8 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from distortion.errors import FitError
-from distortion.fits.formula import parse
-from distortion.fits.modelframe import ModelFrame, model_frame
+from distortion.fits.formulas.formula import parse
+from distortion.fits.formulas.modelframe import ModelFrame, model_frame
 
 rng = np.random.default_rng(20)
 N = 60

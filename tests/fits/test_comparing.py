@@ -9,14 +9,14 @@ import pytest
 from scipy import stats
 
 from distortion.errors import FitError
-from distortion.fits.comparing import compare, information_criteria, null_tail
-from distortion.fits.formula import parse
+from distortion.fits.formulas.formula import parse
+from distortion.fits.formulas.modelframe import ModelFrame, model_frame
 from distortion.fits.lmm import fit_lmm
-from distortion.fits.modelframe import ModelFrame, model_frame
-from distortion.fits.nesting import Restrictions, restrictions
-from distortion.fits.panel import fit_panel
-from distortion.fits.regression import fit_ols
-from distortion.fits.result import Fit
+from distortion.fits.regressions.panel import fit_panel
+from distortion.fits.regressions.regression import fit_ols
+from distortion.fits.results.comparing import compare, information_criteria, null_tail
+from distortion.fits.results.nesting import Restrictions, restrictions
+from distortion.fits.results.result import Fit
 from tests.fits.literal import FixedModel, mixed_fit
 
 

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from distortion.errors import FitError
-from distortion.fits.contrasts import single_step
-from distortion.fits.distributions import ESTIMATES
-from distortion.fits.equations import hypotheses
-from distortion.fits.result import Fit
+from distortion.fits.results.contrasts import single_step
+from distortion.fits.results.distributions import ESTIMATES
+from distortion.fits.results.equations import hypotheses
+from distortion.fits.results.result import Fit
 from tests.fits.literal import FixedModel, mixed_fit
 
 NAMES = ("Intercept", "x", "x:g[T.b]", "g[T.b]", "C(h, Sum)[S.a, 1]", "x2")

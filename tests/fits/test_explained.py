@@ -6,7 +6,7 @@ import pytest
 
 from distortion.errors import FitError
 from distortion.fits.lmm import fit_lmm
-from distortion.fits.regression import fit_ols
+from distortion.fits.regressions.regression import fit_ols
 from tests.golden.models import RTOL, formula, golden, names
 
 # insight, which performance rests on, takes only the first of the terms that || makes of one

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distortion.errors import FitError
-from distortion.fits.expressions import FUNCTIONS
-from distortion.fits.formula import Formula, RandomTerm, parse
-from distortion.fits.terms import spelled, terms
+from distortion.fits.formulas.expressions import FUNCTIONS
+from distortion.fits.formulas.formula import Formula, RandomTerm, parse
+from distortion.fits.formulas.terms import spelled, terms
 
 
 def random(text: str) -> list[str]:
@@ -257,7 +257,7 @@ def test_formulas_pickle() -> None:
 
 def test_importing_needs_neither_formulaic_nor_pandas() -> None:
     code = (
-        "import sys, distortion.fits.modelframe\n"
+        "import sys, distortion.fits.formulas.modelframe\n"
         "heavy = {'formulaic', 'pandas', 'statsmodels', 'linearmodels'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

@@ -9,8 +9,8 @@ import statsmodels.api as sm
 from scipy import stats
 
 from distortion.errors import FitError
-from distortion.fits.comparing import compare
 from distortion.fits.glmm import fit_glmm
+from distortion.fits.results.comparing import compare
 
 
 def counts(seed: int = 0, groups: int = 20, n: int = 400) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import pytest
 
 from distortion.errors import FitError
 from distortion.fits.glmm import fit_glmm
-from distortion.fits.result import Fit
+from distortion.fits.results.result import Fit
 from tests.golden.models import RTOL, formula, golden
 
 SETS = ("cbpp", "verbagg", "grouseticks", "growth_counts", "pruning_counts")

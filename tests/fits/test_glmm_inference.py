@@ -8,7 +8,7 @@ from distortion.errors import FitError
 from distortion.fits.glmm import fit_glmm
 from distortion.fits.laplace import descent, estimation
 from distortion.fits.laplace.dispersion import dispersion
-from distortion.fits.result import Fit
+from distortion.fits.results.result import Fit
 
 SLOPE, SD, ROW_SD = 0.5, 0.7, 0.6
 

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from distortion.errors import FitError
-from distortion.fits.instruments import fit_iv
-from distortion.fits.ivformula import parse_iv
-from distortion.fits.regression import fit_ols
+from distortion.fits.regressions.instruments import fit_iv
+from distortion.fits.regressions.ivformula import parse_iv
+from distortion.fits.regressions.regression import fit_ols
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 R = json.loads((GOLDEN / "regression.json").read_text(encoding="utf-8"))

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, special
 
-from distortion.fits.betabinomial import BetaBinomial, rising
-from distortion.fits.families import find_family
-from distortion.fits.family import Counts
 from distortion.fits.laplace import leverage, modes
+from distortion.fits.laplace.betabinomial import BetaBinomial, rising
 from distortion.fits.laplace.curvature import hessian, positive
 from distortion.fits.laplace.deviance import Laplace, Problem
 from distortion.fits.laplace.estimation import estimate
+from distortion.fits.laplace.families import find_family
+from distortion.fits.laplace.family import Counts
 from distortion.fits.laplace.quadrature import Quadrature
 from distortion.fits.laplace.rowwise import RowEffect
 from distortion.fits.mixed import plan

@@ -7,7 +7,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distortion.fits.levels import asked, combined, encoder
+from distortion.fits.formulas.levels import asked, combined, encoder
 
 values = st.one_of(
     st.lists(st.integers(-40, 40), min_size=1),

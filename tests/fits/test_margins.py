@@ -6,11 +6,11 @@ import pytest
 from scipy import stats
 
 from distortion.errors import FitError
-from distortion.fits.distributions import ESTIMATES
 from distortion.fits.glmm import fit_glmm
 from distortion.fits.lmm import fit_lmm
-from distortion.fits.regression import fit_ols
-from distortion.fits.tukey import range_quantile, range_tail
+from distortion.fits.marginal.tukey import range_quantile, range_tail
+from distortion.fits.regressions.regression import fit_ols
+from distortion.fits.results.distributions import ESTIMATES
 from tests.golden.models import RTOL, formula, golden, names
 
 STORED = [

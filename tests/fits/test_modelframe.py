@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 
 from distortion.errors import FitError
-from distortion.fits.formula import parse
-from distortion.fits.modelframe import ModelFrame, model_frame
+from distortion.fits.formulas.formula import parse
+from distortion.fits.formulas.modelframe import ModelFrame, model_frame
 
 rng = np.random.default_rng(3)
 N = 200

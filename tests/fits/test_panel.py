@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from distortion.errors import FitError
-from distortion.fits.panel import fit_panel
-from distortion.fits.regression import fit_ols
-from distortion.fits.within import demeaned, n_effects
+from distortion.fits.regressions.panel import fit_panel
+from distortion.fits.regressions.regression import fit_ols
+from distortion.fits.regressions.within import demeaned, n_effects
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 R = json.loads((GOLDEN / "regression.json").read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from distortion.errors import FitError
-from distortion.fits.regression import fit_ols
+from distortion.fits.regressions.regression import fit_ols
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 R = json.loads((GOLDEN / "regression.json").read_text(encoding="utf-8"))

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from distortion.fits.rendering import by_error, degrees, fixed, p_value, significant
-from distortion.fits.sidebyside import side_by_side
+from distortion.fits.results.rendering import by_error, degrees, fixed, p_value, significant
+from distortion.fits.results.sidebyside import side_by_side
 from tests.fits.literal import mixed_fit, plain_fit
 
 SUMMARY = """\

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from distortion.errors import FitError
-from distortion.fits.distributions import ESTIMATES
+from distortion.fits.results.distributions import ESTIMATES
 from tests.fits.literal import mixed_fit, plain_fit
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from distortion.errors import FitError
-from distortion.fits.sidebyside import side_by_side
+from distortion.fits.results.sidebyside import side_by_side
 from tests.fits.literal import mixed_fit, plain_fit
 
 TEXT = """\

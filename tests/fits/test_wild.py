@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distortion.errors import FitError
-from distortion.fits import wild
-from distortion.fits.clusters import Clustering, combined_codes, leverage_by_cluster
-from distortion.fits.regression import fit_ols
-from distortion.fits.wildtests import wild_test
+from distortion.fits.regressions import wild
+from distortion.fits.regressions.clusters import Clustering, combined_codes, leverage_by_cluster
+from distortion.fits.regressions.regression import fit_ols
+from distortion.fits.regressions.wildtests import wild_test
 
 
 def clustered_table(

@@ -15,7 +15,7 @@ L, r     n_levels, r    per k        levels, covariates per level; Z_k has L r c
 ν        shape          1            shape of the distribution of a row, where it has one
 ψ        point          (m + p + 1,) θ, β, ν: what is minimised over
 û        u              per k (L r,) conditional modes on the scale of u; b̂ = Λ û
-s, H, W  score, …       (n,)         see `distortion.fits.family`
+s, H, W  score, …       (n,)         see `distortion.fits.laplace.family`
 T        -              (q, q)       Λ M⁻¹ Λ', known only where Z'Z is not zero
 h_i      leverage       (n,)         z_i' T z_i
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
-from distortion.fits.family import Counts
+from distortion.fits.laplace.family import Counts
 from distortion.fits.mixed.assembly import WELL_CONDITIONED, independent
 from distortion.fits.mixed.types import Array
 

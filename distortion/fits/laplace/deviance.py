@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from distortion.fits.family import Family, Weighing
+from distortion.fits.laplace.family import Family, Weighing
 from distortion.fits.laplace.leverage import leverages
 from distortion.fits.laplace.modes import Modes, Search, times
 from distortion.fits.laplace.weighting import Weighting

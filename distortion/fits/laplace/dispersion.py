@@ -15,12 +15,12 @@ import numpy as np
 from scipy.special import chdtrc
 
 from distortion.errors import FitError
-from distortion.fits.families import find_family
-from distortion.fits.family import Family
 from distortion.fits.laplace.curvature import information
 from distortion.fits.laplace.descent import Trace, descend
 from distortion.fits.laplace.deviance import Laplace, LaplaceEvaluation
 from distortion.fits.laplace.estimation import off_zero
+from distortion.fits.laplace.families import find_family
+from distortion.fits.laplace.family import Family
 from distortion.fits.laplace.rowwise import RowEffect
 
 

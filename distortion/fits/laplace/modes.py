@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from distortion.errors import FitError
-from distortion.fits.family import Family, Step
+from distortion.fits.laplace.family import Family, Step
 from distortion.fits.laplace.weighting import Weighting
 from distortion.fits.mixed.products import Responses
 from distortion.fits.mixed.system import Factor

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.polynomial.hermite import hermgauss
 from scipy.special import logsumexp
 
-from distortion.fits.family import Step, Weighing
 from distortion.fits.laplace.design import by_level
 from distortion.fits.laplace.deviance import Evaluation, Problem, find_modes, split
+from distortion.fits.laplace.family import Step, Weighing
 from distortion.fits.laplace.modes import Modes
 from distortion.fits.mixed.types import Array
 

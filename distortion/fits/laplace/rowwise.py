@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from distortion.errors import FitError
-from distortion.fits.family import Counts, Family, ShapeSlopes, Step, Weighing
-from distortion.fits.links import Link
+from distortion.fits.laplace.family import Counts, Family, ShapeSlopes, Step, Weighing
+from distortion.fits.laplace.links import Link
 from distortion.fits.mixed.types import Array
 
 MOST_STEPS = 100

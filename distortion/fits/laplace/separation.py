@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linprog
 
-from distortion.fits.family import Counts
-from distortion.fits.links import Link, Log
+from distortion.fits.laplace.family import Counts
+from distortion.fits.laplace.links import Link, Log
 from distortion.fits.mixed.types import Array
 
 # Where no probability or rate is below this, the search for an optimum has met no separation:

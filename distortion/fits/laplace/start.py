@@ -9,8 +9,8 @@ apart.
 import numpy as np
 from scipy.linalg import lapack
 
-from distortion.fits.family import Family
 from distortion.fits.laplace.design import Design
+from distortion.fits.laplace.family import Family
 from distortion.fits.mixed.template import Template
 from distortion.fits.mixed.types import Array
 
@@ -23,6 +23,8 @@ FARTHEST = 12.0
 # sampling variance of a level.
 SMALLEST_SHARE = 0.05
 SMALLEST_SHAPE = 0.1
+# It moves the linear predictor at most by this: weights may say nothing where μ is extreme.
+LARGEST = 3.0
 
 
 def fixed_effects(design: Design, family: Family) -> Array:
@@ -67,7 +69,8 @@ def variances(design: Design, family: Family, beta: Array, template: Template) -
             c = collected[k][u::r]
             variance = float(c @ c - a.sum()) / max(float(a @ a), 1e-300)
             least = SMALLEST_SHARE * n_levels / max(float(a.sum()), 1e-300)
-            found[k, u] = np.sqrt(max(variance, least))
+            most = LARGEST / float(design.lengths[k][u])
+            found[k, u] = min(np.sqrt(max(variance, least)), most)
     return np.array([
         found[k, row] if row == column else 0.0 for k, row, column in template.positions
     ])  # fmt: skip

@@ -1,0 +1,1 @@
+"""Formulas in lme4's language, and how they are applied to a table in chunks of rows."""

@@ -1,0 +1,1 @@
+"""What stands behind a `Fit` of a mixed model: tidy results, predictions, intervals, refits."""

@@ -1,0 +1,1 @@
+"""Least squares, panels and instruments on statsmodels and linearmodels; clustered errors."""

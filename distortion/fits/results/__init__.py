@@ -1,0 +1,1 @@
+"""The one result type of every fit: its tests, tables and comparisons."""
