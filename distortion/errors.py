@@ -45,7 +45,8 @@ class BoundaryWarning(DistortionWarning):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a sentence that offers the nearest known name, or lists all of them."""
+    """Return a sentence that offers the nearest known name, or lists all; case does not count."""
     names = sorted(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.6)
-    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(names)}."
+    folded = {known_name.casefold(): known_name for known_name in names}
+    near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    return f"Did you mean {folded[near[0]]!r}?" if near else f"Known: {', '.join(names)}."

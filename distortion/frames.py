@@ -1,6 +1,7 @@
 """The one border between polars, which every table is, and pandas, which other libraries speak."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,17 @@ Table = pl.DataFrame | pl.LazyFrame
 def to_polars(table: Any) -> Table:
     """Return a polars frame as it is and a pandas frame converted; pandas' index is left behind.
 
-    An ordered categorical of texts becomes an Enum, which keeps the order of its levels.
+    A categorical, ordered or not, becomes an Enum of texts in the order of its levels.
 
     Raises
     ------
     FitError
-        If `table` is neither, or two of its columns have the same name.
+        If `table` is neither, two of its columns have the same name, two levels of a categorical
+        the same text, or the query of a lazy frame is wrong.
     """
+    if isinstance(table, pl.LazyFrame):
+        with reading(table):
+            table.collect_schema()
     if isinstance(table, pl.DataFrame | pl.LazyFrame):
         return table
     if type(table).__module__.partition(".")[0] != "pandas" or not hasattr(table, "columns"):
@@ -35,17 +40,45 @@ def to_polars(table: Any) -> Table:
     )
 
 
+@contextmanager
+def reading(table: Table) -> Iterator[None]:
+    """Turn what goes wrong while the query of a lazy table runs into a `FitError`.
+
+    In a table in memory such an error would be a mistake of ours, and is let through.
+    """
+    try:
+        yield
+    except (pl.exceptions.PolarsError, OSError) as error:
+        if isinstance(table, pl.DataFrame):
+            raise
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise FitError(
+            f"The lazy table cannot be read: {reason}. Correct its query or path; "
+            "collect() runs it by itself."
+        ) from error
+
+
 def _series(name: str, column: Any) -> pl.Series:
     """Convert by hand, because polars' own conversion needs pyarrow."""
     dtype = column.dtype
     if isinstance(dtype, np.dtype) and dtype.kind in "iufbMm":
         return pl.Series(name, column.to_numpy())
+    if hasattr(dtype, "categories"):
+        return _enum(name, column)
     values = column.astype(object).to_numpy(copy=True)
     values[column.isna().to_numpy()] = None
-    series = pl.Series(name, values.tolist(), strict=False)
-    if getattr(dtype, "ordered", False) and series.dtype == pl.String:
-        return series.cast(pl.Enum([str(level) for level in dtype.categories]))
-    return series
+    return pl.Series(name, values.tolist(), strict=False)
+
+
+def _enum(name: str, column: Any) -> pl.Series:
+    levels = [str(level) for level in column.dtype.categories]
+    if twice := [level for level in levels if levels.count(level) > 1]:
+        raise FitError(
+            f"Column {name!r} is a pandas categorical with two levels that both read "
+            f"{twice[0]!r}: rename one."
+        )
+    texts = np.array([*levels, None], dtype=object)[column.cat.codes.to_numpy()]
+    return pl.Series(name, texts.tolist(), dtype=pl.Enum(levels))
 
 
 def to_pandas(table: pl.DataFrame, levels: Mapping[str, Sequence[Any]] | None = None) -> Any:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -49,7 +50,27 @@ def test_every_pandas_type_arrives() -> None:
     assert made["when"].to_list()[::2] == [datetime(2024, 1, 1), datetime(2024, 1, 3)]
     assert made["when"].null_count() == 1
     assert made.schema["ordered"] == pl.Enum(["lo", "hi"])
-    assert made.schema["unordered"] == pl.String
+    assert made.schema["unordered"] == pl.Enum(["q", "p"])
+
+
+def test_a_categorical_of_numbers_keeps_the_order_of_its_levels() -> None:
+    given = pd.DataFrame({"ratio": pd.Categorical([10, 2, None], [2, 10, 50])})
+    made = to_polars(given)
+    assert isinstance(made, pl.DataFrame)
+    assert made["ratio"].to_list() == ["10", "2", None]
+    assert made.schema["ratio"] == pl.Enum(["2", "10", "50"])
+
+
+def test_two_levels_that_read_alike_are_refused() -> None:
+    with pytest.raises(FitError, match="two levels that both read '1'"):
+        to_polars(pd.DataFrame({"f": pd.Categorical([1, "1"], [1, "1"])}))
+
+
+def test_a_lazy_table_that_cannot_be_read_says_so(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("x,y\n1,2\n")
+    lazy = pl.scan_csv(tmp_path / "t.csv").select("z")
+    with pytest.raises(FitError, match="lazy table cannot be read"):
+        to_polars(lazy)
 
 
 def test_an_empty_and_an_entirely_missing_column_arrive() -> None:
@@ -77,7 +98,10 @@ def test_levels_are_declared_on_the_way_to_pandas() -> None:
     assert list(made["net"].cat.codes) == [1, 2, -1]
     assert made["x"].dtype == np.float64
     assert made["n"].dtype == np.int64
-    assert_frame_equal(to_polars(made), table)
+    back = to_polars(made)
+    assert isinstance(back, pl.DataFrame)
+    assert back.schema["net"] == pl.Enum(["c", "b", "a"])
+    assert_frame_equal(back.cast({"net": pl.String}), table)
 
 
 def test_a_level_that_was_not_declared_is_named() -> None:

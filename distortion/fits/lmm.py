@@ -13,12 +13,15 @@ from distortion.fits.mixed.plan import make_plan
 from distortion.fits.mixed.start import moments
 from distortion.fits.mixed.template import Template
 from distortion.fits.mixed.threads import single_thread
+from distortion.fits.models.components import (
+    check_covariates,
+    check_identified,
+    check_residual,
+)
 from distortion.fits.models.linearmixed import DF_METHODS, LinearMixedModel, result
 from distortion.fits.results.result import Fit
 
 METHODS = ("reml", "ml")
-# A residual sum of squares below this share of y'y is rounding error.
-EXPLAINED = 1e-26
 
 
 def fit_lmm(
@@ -81,21 +84,19 @@ def fit_lmm(
 def _fit(frame: ModelFrame, reml: bool, df: str, conf_level: float) -> Fit:
     groupings = frame.groupings
     shapes = [(g.levels.height, len(g.covariates)) for g in groupings]
-    products, responses, basis = assemble(frame.chunks, shapes, len(frame.fixed_names))
+    products, responses, basis = assemble(frame.chunks, shapes, frame.fixed_names)
     if products.n <= products.p:
         raise FitError(
             f"{products.n} rows cannot estimate {products.p} fixed effects and a residual "
             f"variance. Leave out terms, or add rows."
         )
-    if responses.yy.item() <= EXPLAINED * basis.total:
-        raise FitError(
-            "The fixed effects explain the response without a residual: nothing is left for "
-            "variances. Leave out terms, or use another response."
-        )
+    check_residual(responses, basis.total)
+    check_covariates(products, groupings)
     plan = make_plan(products, tuple(g.name for g in groupings))
     template = Template(tuple(g.free for g in groupings))
     criterion = Criterion(products, responses, plan, template, reml)
     optimum = minimise(criterion, moments(products, responses, template))
+    check_identified(optimum.evaluation, groupings)
     model = LinearMixedModel(
         frame=frame, basis=basis, optimum=optimum, df_method=df, conf_level=conf_level
     )

@@ -139,8 +139,15 @@ def test_simulated_p_values_agree_with_theory_and_come_from_the_generator(
     assert compare(small, large, simulations=9, rng=1)["null_distribution"][1] == (
         "9 simulations of the smaller model"
     )
-    with pytest.raises(FitError, match="a generator or a seed"):
+    with pytest.raises(FitError, match="rng is None: pass a seed"):
         compare(small, large, simulations=9)
+    with pytest.raises(FitError, match="rng is 'a': pass a seed"):
+        compare(small, large, simulations=9, rng="a")  # type: ignore[arg-type]
+    for wrong in (-3, True, "many"):
+        with pytest.raises(FitError, match=r"simulations is .*: it must be a whole number from 0"):
+            compare(small, large, simulations=wrong, rng=1)  # type: ignore[arg-type]
+    with pytest.raises(FitError, match=r"Fits are compared, not 3 \(int\)"):
+        compare(small, 3)  # type: ignore[arg-type]
 
 
 def test_reml_fits_of_the_same_fixed_effects_compare(table: pl.DataFrame) -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from distortion.errors import FitError
 from distortion.fits.formulas.expressions import FUNCTIONS
 from distortion.fits.formulas.formula import Formula, RandomTerm, parse
-from distortion.fits.formulas.terms import spelled, terms
+from distortion.fits.formulas.terms import check_sum, spelled, terms
+from distortion.fits.formulas.tokens import tokenize
 
 
 def random(text: str) -> list[str]:
@@ -248,6 +249,48 @@ def test_reading_an_expression_twice_changes_nothing(expression: str) -> None:
     (_, (again,)) = terms(factor.text)
     assert again.text == factor.text
     assert again.columns == factor.columns
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"y ~ {'(' * 500}x{')' * 500}", "nested more than 50 deep"),
+        (f"y ~ I({'-' * 5000}x)", "chains more than 100 operations"),
+        (f"y ~ I({' + '.join(['x'] * 3000)})", "chains more than 100 operations"),
+        (f"y ~ {'-' * 5000}x", "missing after this sign"),
+        (f"y ~ {' * '.join(f'x{i}' for i in range(24))}", "more than 1,000 terms"),
+        (f"y ~ ({' + '.join(f'x{i}' for i in range(200))})^4", "more than 1,000 terms"),
+        ("y ~ (((a + b + c + d)^4 * (e + f + g)^3):(h + i)^2)^2", "more than 1,000 terms"),
+    ],
+)
+def test_what_would_never_end_is_refused_at_once(text: str, message: str) -> None:
+    said, _ = caret(text)
+    assert re.search(message, said), said
+
+
+@pytest.mark.parametrize("join", ["*", ":", "+", "/"])
+def test_the_count_of_terms_is_the_number_of_terms(join: str) -> None:
+    text = f" {join} ".join(["a", "(b + c)", "d", "(e + f + g)^2"])
+    expected = len(terms(text)) - 1  # but for the intercept
+    found = check_sum(text, tokenize(text))
+    # a / (b + c) is a + a:b:c, where two terms are counted.
+    assert found >= expected if join == "/" else found == expected
+
+
+def test_a_long_formula_is_shown_around_the_place() -> None:
+    said, above = caret(f"y ~ {' + '.join(f'long_name_{i}' for i in range(50))} + 3 * x + z")
+    assert "number in a formula is 0 or 1" in said
+    assert above == "3 * x + z"
+
+
+@pytest.mark.parametrize("thing", [None, 3, {"y": [1]}])
+def test_what_is_no_text_is_no_formula(thing: object) -> None:
+    with pytest.raises(FitError, match="The formula is a text such as 'y ~ x', not"):
+        parse(thing)  # type: ignore[arg-type]
+
+
+def test_instruments_are_sent_to_their_function() -> None:
+    assert "belongs to fit_iv" in caret("y ~ x + [e ~ z]")[0]
 
 
 def test_formulas_pickle() -> None:

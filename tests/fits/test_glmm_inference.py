@@ -111,7 +111,7 @@ def test_bootstrap() -> None:
     assert ends.columns == ["term", "estimate", "conf_low", "conf_high", "failed"]
     with pytest.raises(FitError, match="at least 40"):
         fit.confint("bootstrap", n=8, rng=11)
-    with pytest.raises(FitError, match="at least one replicate"):
+    with pytest.raises(FitError, match="n is 0"):
         fit.bootstrap(0, rng=1)
 
 

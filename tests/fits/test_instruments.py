@@ -139,6 +139,25 @@ def test_collinear_instruments_are_left_out(table: pl.DataFrame) -> None:
     assert "z3 was left out, because it is a combination of x, z1." in fit.notes
 
 
+def test_the_level_of_columns_costs_no_digits(table: pl.DataFrame) -> None:
+    fit = fit_iv(FORMULA, table, cluster="network")
+    moved = table.with_columns(pl.col("x", "e", "z1", "z2") + 1e6)
+    again = fit_iv(FORMULA, moved, cluster="network")
+    assert again.notes == fit.notes
+    # The moved columns themselves are rounded to 1e-10.
+    slopes = [fit.names.index(name) for name in ("x", "e")]
+    np.testing.assert_allclose(again.coefficients[slopes], fit.coefficients[slopes], rtol=1e-8)
+    block = np.ix_(slopes, slopes)
+    np.testing.assert_allclose(again.covariance[block], fit.covariance[block], rtol=1e-8)
+
+
+def test_networks_that_are_no_clusters_are_mentioned(table: pl.DataFrame) -> None:
+    advice = "has a column network, by which errors are not clustered"
+    assert any(advice in note for note in fit_iv(FORMULA, table).notes)
+    assert not any(advice in note for note in fit_iv(FORMULA, table, cluster="network").notes)
+    assert not any(advice in note for note in fit_iv(FORMULA, table.drop("network")).notes)
+
+
 @pytest.mark.parametrize(
     ("text", "endogenous", "instruments", "fixed"),
     [

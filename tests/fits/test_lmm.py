@@ -11,6 +11,7 @@ import pytest
 
 from distortion.errors import FitError
 from distortion.fits.lmm import fit_lmm
+from distortion.frames import to_pandas
 from tests.golden.models import RTOL, formula, golden, names
 
 # A ridge: where the variance of the intercept is zero, the factor of the slope is not unique, and
@@ -284,7 +285,7 @@ def test_lazy_and_pandas_tables_give_the_same_fit(tmp_path):
     data.write_parquet(tmp_path / "t.parquet")
     fits = [
         fit_lmm("y ~ x + (1 | g)", source)
-        for source in (data, pl.scan_parquet(tmp_path / "t.parquet"), data.to_pandas())
+        for source in (data, pl.scan_parquet(tmp_path / "t.parquet"), to_pandas(data))
     ]
     for fit in fits[1:]:
         np.testing.assert_allclose(fit.criterion, fits[0].criterion, rtol=1e-12)
@@ -386,3 +387,50 @@ def test_planted_values_are_covered():
         row = fit_lmm("y ~ x + (1 | g)", data).estimates.row(1, named=True)
         inside += row["conf_low"] <= 0.5 <= row["conf_high"]
     assert 0.93 < inside / n < 0.97
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("y ~ x + C(g) + (1 | g)", "variance of Intercept of g from the fixed effects"),
+        ("y ~ x + (1 | g) + (1 | copy)", "Intercept of g and Intercept of copy from each other"),
+        ("y ~ x + (x + twice | g)", "Intercept, x, twice of g have covariates that determine"),
+        ("y ~ x + (one | g)", "Intercept, one of g have covariates that determine each other"),
+        ("y ~ x + (0 + zero | g)", "zero is zero in every row"),
+    ],
+)
+def test_variances_without_information_are_refused(text, message):
+    data = table(n=240).with_columns(
+        copy=pl.col("g") + 100, twice=2 * pl.col("x"), one=pl.lit(1.5), zero=pl.lit(0.0)
+    )
+    with pytest.raises(FitError, match=message):
+        fit_lmm(text, data)
+
+
+@pytest.mark.parametrize("column", ["x", "y"])
+@pytest.mark.parametrize("scale", [1e-300, 1e-100, 1e100, 1e160, 1e300])
+def test_sizes_that_squares_lose_are_refused(column, scale):
+    data = table().with_columns(pl.col(column) * scale)
+    with pytest.raises(FitError, match="Divide the column by a power of ten"):
+        fit_lmm("y ~ x + (x | g)", data)
+
+
+def test_a_refit_needs_a_response_that_varies():
+    fit = fit_lmm("y ~ x + (x | g)", table())
+    with pytest.raises(FitError, match="nothing is left"):
+        fit.refit(np.ones(120))
+
+
+def test_arguments_are_checked_before_anything_is_drawn():
+    fit = fit_lmm("y ~ x + (1 | g)", table())
+    for call, message in (
+        (lambda: fit.confint("bootstrap"), "rng is None: pass a seed"),
+        (lambda: fit.bootstrap(0, rng=1), "n is 0: it must be a whole number"),
+        (lambda: fit.simulate("a"), "rng is 'a'"),
+        (lambda: fit.simulate(1, -1), "n is -1"),
+        (lambda: fit.confint("wald", rng=3), "Wald's intervals have no option 'rng'"),
+        (lambda: fit.confint("profil"), "Did you mean 'profile'"),
+        (lambda: fit.predict(table(), new_levels="zro"), "Did you mean 'zero'"),
+    ):
+        with pytest.raises(FitError, match=message):
+            call()

@@ -224,6 +224,9 @@ def put(**columns: Any) -> pl.DataFrame:
     return TABLE.with_columns(**{name: pl.lit(value) for name, value in columns.items()})
 
 
+WIDE = TABLE.with_columns(u=pl.int_range(N) % 20, v=pl.int_range(N) % 19)
+
+
 @pytest.mark.parametrize(
     ("text", "table", "message"),
     [
@@ -251,6 +254,15 @@ def put(**columns: Any) -> pl.DataFrame:
         ("y ~ 0 + (1 | b)", TABLE, "fixed part has no column"),
         ("y ~ Intercept", put(Intercept=1.0), "Two columns"),
         ("y ~ x", TABLE.head(0), "has no rows"),
+        ("y ~ x", TABLE.head(1), "1 row is not enough"),
+        ("y ~ X", TABLE, "Did you mean 'x'"),
+        (
+            "y ~ u",
+            TABLE.with_columns(u=pl.format("{}", pl.int_range(N))),
+            "200 levels for 200 rows",
+        ),
+        ("y ~ (b * C(n))*C(a)*C(u)*C(v)", WIDE, "would have .* columns, .* 10,000 is the limit"),
+        ("y ~ x + (1 | Residual)", TABLE.rename({"b": "Residual"}), "cannot be named 'Residual'"),
         ("y ~ x", TABLE.with_columns(x=pl.lit(None, pl.Float64)), "200 of 200 rows were left out"),
         ("y ~ x + v", TABLE.with_columns(v=None), "200 in 'v'"),
         ("y ~ x + (x | b) + (`Intercept` | b)", put(Intercept=1.0), "both"),
@@ -278,11 +290,24 @@ def test_what_cannot_be_fitted_is_refused_in_words(
         ({"need": ["cluster"]}, "no column 'cluster'"),
         ({"levels": {"bb": ["u"]}}, "no column 'bb'"),
         ({"levels": {"b": ["u", "v"]}}, "'w', which is not among its declared levels"),
+        ({"levels": {"b": "uvw"}}, "'uvw': give a list of levels"),
+        ({"levels": {"b": ["u", "v", "u", "w"]}}, "names 'u' twice"),
+        ({"levels": ["u", "v"]}, "levels gives a list for each column"),
+        ({"weights": np.ones(N)}, "weights names a column of the table, not ndarray"),
     ],
 )
 def test_options_that_do_not_fit_the_table(options: dict[str, Any], message: str) -> None:
     with pytest.raises(FitError, match=message):
         made("y ~ x + b", **options)
+
+
+def test_labels_of_joined_levels_are_distinct() -> None:
+    table = TABLE.with_columns(
+        p=pl.when(pl.col("a") > 0).then(pl.lit("u:v")).otherwise(pl.lit("u")),
+        q=pl.when(pl.col("a") > 0).then(pl.lit("w")).otherwise(pl.lit("v:w")),
+    )
+    (factor,) = made("y ~ x + (1 | p:q)", table).groupings
+    assert factor.labels == ('u:"v:w"', '"u:v":w')
 
 
 def test_grouping_factors_need_fewer_levels_than_rows() -> None:

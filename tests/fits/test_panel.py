@@ -163,6 +163,51 @@ def test_collinear_columns_are_left_out_with_a_note(table: pl.DataFrame) -> None
     assert "x2 was left out, because it is a combination of x." in fit.notes
 
 
+@pytest.mark.parametrize("level", [1e5, 1e8, 1e12])
+@pytest.mark.parametrize("effects", ["entity", "both"])
+def test_the_level_of_a_column_costs_no_more_digits_than_it_holds(
+    table: pl.DataFrame, effects: Any, level: float
+) -> None:
+    options: dict[str, Any] = {"entity": "entity", "time": "time", "effects": effects}
+    fit = fit_panel("y ~ x + e", table, **options)
+    moved = table.with_columns(x=pl.col("x") + level, y=pl.col("y") - level)
+    again = fit_panel("y ~ x + e", moved, **options)
+    # The moved columns themselves are rounded to 1e-16 of the level.
+    np.testing.assert_allclose(
+        again.coefficients, fit.coefficients, rtol=1e-9 + 1e-15 * level, atol=0
+    )
+    np.testing.assert_allclose(again.covariance, fit.covariance, rtol=1e-9 + 1e-15 * level)
+
+
+def test_units_change_nothing_but_the_units(table: pl.DataFrame) -> None:
+    fit = fit_panel("y ~ x + e", table, entity="entity")
+    moved = table.with_columns(x=pl.col("x") * 1e100, y=pl.col("y") * 1e-40)
+    again = fit_panel("y ~ x + e", moved, entity="entity")
+    scale = np.array([1e-140, 1e-40])
+    np.testing.assert_allclose(again.coefficients, fit.coefficients * scale, rtol=1e-12)
+    assert again.r_squared["R² within"] == pytest.approx(fit.r_squared["R² within"], rel=1e-12)
+    tiny = table.with_columns(x=pl.col("x") * 1e-170)
+    with pytest.raises(FitError, match="Measure it in other units"):
+        fit_panel("y ~ x + e", tiny, entity="entity")
+
+
+def test_constants_are_left_out_with_a_note_or_refused(table: pl.DataFrame) -> None:
+    more = table.with_columns(c=pl.lit(2.0))
+    fit = fit_panel("y ~ x + c", more, entity="entity")
+    assert fit.names == ("x",)
+    assert "c: left out, because a constant is absorbed by the effects." in fit.notes
+    with pytest.raises(FitError, match="Every column is absorbed: c is the same in all rows"):
+        fit_panel("y ~ c", more, entity="entity")
+
+
+def test_clusters_of_combined_entities_come_with_advice(table: pl.DataFrame) -> None:
+    options: dict[str, Any] = {"entity": ["network", "entity"], "time": "time"}
+    advised = fit_panel("y ~ x", table, **options)
+    assert any("give cluster='network'" in note for note in advised.notes)
+    chosen = fit_panel("y ~ x", table, cluster="network", **options)
+    assert not any("give cluster=" in note for note in chosen.notes)
+
+
 def test_order_of_rows_and_names_of_entities_change_nothing(table: pl.DataFrame) -> None:
     options: dict[str, Any] = {"time": "time", "effects": "both", "cluster": "network"}
     fit = fit_panel("y ~ x + e", table, entity="entity", **options)

@@ -11,6 +11,7 @@ import pytest
 
 from distortion.errors import FitError
 from distortion.fits.regressions.regression import fit_ols
+from distortion.frames import to_pandas
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 R = json.loads((GOLDEN / "regression.json").read_text(encoding="utf-8"))
@@ -210,7 +211,7 @@ def test_a_fit_can_be_pickled(table: pl.DataFrame) -> None:
 
 def test_pandas_and_lazy_tables_give_the_same(table: pl.DataFrame) -> None:
     expected = fit_ols(FORMULA, table, cluster="network").estimates
-    for other in (table.lazy(), table.to_pandas()):
+    for other in (table.lazy(), to_pandas(table)):
         found = fit_ols(FORMULA, other, cluster="network").estimates
         np.testing.assert_allclose(found["estimate"], expected["estimate"], rtol=1e-12)
 
@@ -234,7 +235,7 @@ def test_a_perfect_fit_is_said_to_be_one(table: pl.DataFrame) -> None:
         ("y ~ x", {"cluster": "one"}, "All 186 rows are in one cluster of one"),
         ("y ~ x", {"bootstrap": "pairs", "cluster": "network"}, "no bootstrap"),
         ("y ~ x + single", {}, "determine a coefficient alone"),
-        ("y ~ C(row)", {}, "rows for"),
+        ("y ~ C(row)", {}, "186 levels for 186 rows"),
     ],
 )
 def test_refusals_say_why(
@@ -261,3 +262,36 @@ def test_units_do_not_decide_what_can_be_fitted(table: pl.DataFrame) -> None:
         np.testing.assert_allclose(
             again.estimates["statistic"][1:], fit.estimates["statistic"][1:], rtol=1e-4
         )
+
+
+@pytest.mark.parametrize(
+    ("response", "message"),
+    [
+        (np.ones(186), "is 1 in all 186 rows"),
+        (np.r_[np.nan, np.ones(185)], "value 1 of 186 is nan"),
+        (np.arange(5.0), r"needs 186 values, not \(5,\)"),
+        (["a"] * 186, "needs a numeric response"),
+    ],
+)
+def test_responses_that_nothing_can_be_refitted_to(
+    table: pl.DataFrame, response: Any, message: str
+) -> None:
+    with pytest.raises(FitError, match=message):
+        fit_ols(FORMULA, table).refit(response)
+
+
+def test_many_columns_left_out_are_one_note(table: pl.DataFrame) -> None:
+    more = table.with_columns(
+        *(pl.lit(0.0).alias(f"zero{i}") for i in range(7)),
+        *((pl.col("x") * (i + 2)).alias(f"twin{i}") for i in range(7)),
+    )
+    columns = [*(f"zero{i}" for i in range(7)), *(f"twin{i}" for i in range(7))]
+    fit = fit_ols(f"y ~ x + {' + '.join(columns)}", more)
+    assert fit.names == ("Intercept", "x")
+    left_out = [note for note in fit.notes if "left out" in note]
+    assert left_out == [
+        "7 columns were left out, because they are combinations of those before them: twin0, "
+        "twin1, twin2, twin3, twin4 and 2 more.",
+        "zero0, zero1, zero2, zero3, zero4 and 2 more were left out, because they are zero in "
+        "every row.",
+    ]

@@ -17,12 +17,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
+from math import prod
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from distortion.errors import FitError
 from distortion.fits.formulas.expressions import Atom
 from distortion.fits.formulas.terms import Term, spelled
 from distortion.frames import to_pandas
@@ -34,6 +36,8 @@ Categorical = tuple[str, tuple[str, ...], int]
 Product = tuple[int, tuple[tuple[str, bool], ...]]
 # Rows filled at a time: a block of X this tall stays in the cache while its columns are written.
 BLOCK = 8192
+# The square of this many columns, which least squares needs, is 0.8 GB.
+MAX_COLUMNS = 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,8 +93,15 @@ def _multiply(parts: tuple[Values, ...], out: Values) -> None:
 
 @lru_cache(256)
 def coding(rhs: tuple[Term, ...], categoricals: tuple[Categorical, ...]) -> Coding:
-    """Return the coding of the terms `rhs`; atoms not in `categoricals` are numeric."""
+    """Return the coding of the terms `rhs`; atoms not in `categoricals` are numeric.
+
+    Raises
+    ------
+    FitError
+        If its categories would have too many columns.
+    """
     coded = {text: (labels, reference) for text, labels, reference in categoricals}
+    _check_width(rhs, {text: len(labels) for text, labels, _ in categoricals})
     atoms = {factor.text: factor for term in rhs for factor in term}
     # Without categories every term is one column: formulaic's milliseconds can be saved.
     spec = _materialised(rhs, atoms, coded) if coded else None
@@ -117,6 +128,17 @@ def coding(rhs: tuple[Term, ...], categoricals: tuple[Categorical, ...]) -> Codi
         names += [spelled(term)] if spec is None else spec.structure[i].columns
         found.append((spelled(term), slice(begin, len(names))))
     return Coding(tuple(names), tuple(found), tuple(atoms.values()), tuple(products), contrasts)
+
+
+def _check_width(rhs: tuple[Term, ...], sizes: Mapping[str, int]) -> None:
+    widths = {term: prod(sizes.get(factor.text, 1) for factor in term) for term in rhs}
+    if (total := sum(widths.values())) > MAX_COLUMNS:
+        widest = max(widths, key=widths.__getitem__)
+        raise FitError(
+            f"The formula would have {total:,} columns, {widths[widest]:,} of them for "
+            f"{spelled(widest)}, and {MAX_COLUMNS:,} is the limit. Leave out interactions, or use "
+            "categories with many levels as grouping factors: (1 | g)."
+        )
 
 
 def _materialised(

@@ -32,6 +32,8 @@ FUNCTIONS: dict[str, Callable[[pl.Expr], pl.Expr]] = {
     "logit": lambda x: (x / (1 - x)).log(),
     "I": lambda x: x,
 }
+# Levels of the syntax tree of one expression, as in a sum of so many columns inside I(...).
+MAX_DEPTH = 100
 STATEFUL = ("center", "scale")
 CONTRASTS = ("Treatment", "Sum", "Helmert")
 _KNOWN = (*FUNCTIONS, *STATEFUL, *CONTRASTS, "C")
@@ -91,7 +93,7 @@ def read_atom(source: str, tokens: tuple[Token, ...], *, arithmetic: bool = Fals
     Raises
     ------
     FitError
-        If it does anything but call the listed functions on columns.
+        If it does anything but call the listed functions on columns, or is too long.
     """
     if len(tokens) == 1 and tokens[0].kind == "name":
         name = tokens[0].column
@@ -102,11 +104,20 @@ def read_atom(source: str, tokens: tuple[Token, ...], *, arithmetic: bool = Fals
         return next((old for new, old in reversed(places) if new <= offset), tokens[0].start)
 
     try:
-        tree = ast.parse(code, mode="eval").body
+        # Each level takes at least one token, and most others as well.
+        tree = ast.parse(code, mode="eval").body if len(tokens) <= 10 * MAX_DEPTH else None
     except SyntaxError as error:
         raise mistake(
             source, place((error.offset or 1) - 1), "This expression cannot be read."
         ) from None
+
+    if tree is None or _depth(tree) > MAX_DEPTH:
+        raise mistake(
+            source,
+            tokens[0].start,
+            f"This expression chains more than {MAX_DEPTH} operations: compute the column first, "
+            "as with pl.sum_horizontal.",
+        )
 
     def refuse(node: ast.AST, message: str) -> FitError:
         return mistake(source, place(getattr(node, "col_offset", 0)), message)
@@ -157,6 +168,16 @@ def _python(
                 f"{did_you_mean(token.text, _KNOWN)} Compute other columns first.",
             )
     return code, columns, places
+
+
+def _depth(tree: ast.expr) -> int:
+    """Levels of `tree`, counted without recursion."""
+    depth = 0
+    level: list[ast.AST] = [tree]
+    while level:
+        depth += 1
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    return depth
 
 
 def _calls(node: ast.AST, *names: str) -> bool:

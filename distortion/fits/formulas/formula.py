@@ -62,7 +62,6 @@ class Formula:
     random: tuple[RandomTerm, ...]
 
 
-@lru_cache(256)
 def parse(text: str) -> Formula:
     """Read a formula.
 
@@ -75,6 +74,13 @@ def parse(text: str) -> Formula:
     FitError
         If it is not a formula; the message shows it with a caret below the place.
     """
+    if not isinstance(text, str):
+        tokenize(text)
+    return _parsed(text)
+
+
+@lru_cache(256)
+def _parsed(text: str) -> Formula:
     tokens = tokenize(text)
     sides = split(tokens, "~")
     if len(sides) == 1:
@@ -96,6 +102,8 @@ def parse(text: str) -> Formula:
             continue
         if not summand:
             raise mistake(text, piece[0].start, "Something is missing after this sign.")
+        if summand[0].is_operator("["):
+            raise mistake(text, summand[0].start, "'[ … ~ … ]' belongs to fit_iv.")
         bars = [token for token in summand if token.is_operator("|", "||")]
         offset = summand[0].text == "offset" and enclosed(summand[1:])
         if sign is not None and sign.text == "-" and (bars or offset):

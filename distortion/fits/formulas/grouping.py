@@ -11,6 +11,9 @@ from distortion.errors import FitError
 from distortion.fits.formulas.coding import Coding
 from distortion.fits.formulas.formula import RandomTerm
 
+TEXTS = (pl.String, pl.Categorical, pl.Enum)
+RESIDUAL = "Residual"  # names the last row of `Fit.variances`
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Grouping:
@@ -34,9 +37,22 @@ class Grouping:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """(L,) levels as texts, columns joined by ":"."""
-        texts = self.levels.select(pl.concat_str(pl.all().cast(pl.String), separator=":"))
-        return tuple(texts.to_series())
+        """(L,) levels as texts, columns joined by ":"; texts that hold one are put in quotes."""
+        columns = [pl.col(name).cast(pl.String) for name in self.levels.columns]
+        if len(columns) > 1:
+            schema = self.levels.schema
+            columns = [
+                _quoted(column) if schema[column.meta.output_name()] in TEXTS else column
+                for column in columns
+            ]
+        return tuple(self.levels.select(pl.concat_str(columns, separator=":")).to_series())
+
+
+def _quoted(text: pl.Expr) -> pl.Expr:
+    """Quote what could be read as two parts, or as quoted, so that joined parts stay distinct."""
+    quoted = pl.format('"{}"', text.str.replace_all('"', '""', literal=True))
+    doubtful = text.str.contains(":", literal=True) | text.str.starts_with('"')
+    return pl.when(doubtful).then(quoted).otherwise(text)
 
 
 def merged(random: Sequence[RandomTerm]) -> tuple[tuple[RandomTerm, ...], ...]:
@@ -55,9 +71,14 @@ def grouping(
     Raises
     ------
     FitError
-        If two of them have a column of the same name.
+        If two of them have a column of the same name, or it is named like the residual variance.
     """
     name = ":".join(terms[0].group)
+    if name == RESIDUAL:
+        raise FitError(
+            f"A grouping factor cannot be named {RESIDUAL!r}, which is the residual variance "
+            "among the results: rename the column."
+        )
     covariates = [c for coding in codings for c in coding.names]
     for coefficient in covariates:
         if covariates.count(coefficient) > 1:

@@ -1,11 +1,13 @@
-"""Codes of levels: which of the known levels each row has, −1 for none of them."""
+"""Levels: their declared order, and the code of each row's level, −1 for none of the known."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+
+from distortion.errors import FitError
 
 Codes = NDArray[np.int32]
 Encoder = Callable[[pl.Series], Codes]
@@ -118,3 +120,30 @@ def _numbers(levels: NDArray[Any]) -> Callable[[NDArray[Any]], Codes]:
         return found
 
     return look_up
+
+
+def declared_levels(levels: Mapping[str, Sequence[Any]] | None) -> dict[str, tuple[Any, ...]]:
+    """Return the order of levels of each column, as the argument `levels=` gives it.
+
+    Raises
+    ------
+    FitError
+        If it is not a list for each name, or a list names a level twice.
+    """
+    if levels is None:
+        return {}
+    if not isinstance(levels, Mapping):
+        raise FitError(
+            f"levels gives a list for each column, as in {{'method': ['random', 'magnitude']}}, "
+            f"not {type(levels).__name__}."
+        )
+    declared: dict[str, tuple[Any, ...]] = {}
+    for column, order in levels.items():
+        if isinstance(order, str) or not isinstance(order, Iterable):
+            raise FitError(
+                f"levels[{column!r}] is {order!r}: give a list of levels, the reference first."
+            )
+        declared[column] = tuple(order)
+        if twice := [level for level in declared[column] if declared[column].count(level) > 1]:
+            raise FitError(f"levels[{column!r}] names {twice[0]!r} twice.")
+    return declared

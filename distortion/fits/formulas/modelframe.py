@@ -138,7 +138,7 @@ class ModelFrame:
             if self.complete is not None:
                 query = query.filter(self.complete)
             made = query.select(expressions)
-            rows = made if isinstance(made, pl.DataFrame) else made.collect()
+            rows = made if isinstance(made, pl.DataFrame) else collect(made, self.table)
             if not rows.height:
                 continue
             values = read.values(rows)
@@ -235,12 +235,14 @@ def model_frame(
     ------
     FitError
         If a column is unknown or of a type that its place does not allow; a value is infinite,
-        too large or not among the declared levels; no row is complete; the response is constant;
-        the fixed part has no column; or a grouping factor has too few or too many levels.
+        too large or not among the declared levels; fewer than two rows are complete; the response
+        is constant; the fixed part has no column or too many; a category has a level for each
+        row; an argument is of another type; a lazy table cannot be read; or a grouping factor has
+        too few or too many levels.
     """
     source = to_polars(table)
     groups = merged(formula.random)
-    planned = plan(formula, source, weights, levels or {}, need)
+    planned = plan(formula, source, weights, levels, need)
     roles = Roles(planned.numbers, planned.categories, tuple(g[0].group for g in groups), (*need,))
     seen = screen(source, roles, planned.questions())
     variables = planned.settled(source, seen)

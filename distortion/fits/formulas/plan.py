@@ -9,7 +9,11 @@ import polars as pl
 from distortion.errors import FitError
 from distortion.fits.formulas.expressions import Atom, State, read_atom
 from distortion.fits.formulas.formula import Formula
+from distortion.fits.formulas.levels import declared_levels
 from distortion.fits.formulas.screening import (
+    RESPONSE,
+    TRIALS,
+    WEIGHT,
     Screening,
     categorical,
     check_category,
@@ -80,9 +84,12 @@ class Plan:
         Raises
         ------
         FitError
-            If an expression is infinite or undefined, the response constant, a weight not
-            positive, or a category has one level or undeclared ones.
+            If there is one row only, an expression is infinite or undefined, the response
+            constant, a weight not positive, or a category has one level, one for each row or
+            undeclared ones.
         """
+        if seen.n_obs == 1:
+            raise FitError(" ".join(["1 row is not enough to fit a model: add rows.", *seen.notes]))
         answers = seen.answers
         state = {
             key.removeprefix("mean "): (answers[key], answers[f"sd {key.removeprefix('mean ')}"])
@@ -139,6 +146,12 @@ class Plan:
                 )
             place = {level: i for i, level in enumerate(declared)}
             found = pl.Series(sorted(occurring, key=place.__getitem__), dtype=found.dtype)
+        if len(found) >= seen.n_obs:
+            what = "text" if isinstance(found.dtype, pl.String) else "a category"
+            raise FitError(
+                f"Column {column!r} is {what} with {len(found)} levels for {seen.n_obs} rows: cast "
+                "it to a number, or use it as a grouping factor."
+            )
         if len(found) < 2:
             raise FitError(
                 f"The category {factor.text} has one level only ({found[0]}), so that nothing can "
@@ -151,7 +164,7 @@ def plan(
     formula: Formula,
     table: Table,
     weights: str | None,
-    levels: Mapping[str, Sequence[Any]],
+    levels: Mapping[str, Sequence[Any]] | None,
     need: Sequence[str],
 ) -> Plan:
     """Return what `formula` asks of `table`; the arguments are those of `model_frame`.
@@ -159,8 +172,15 @@ def plan(
     Raises
     ------
     FitError
-        If a column is unknown, or of a type that its place in the formula does not allow.
+        If a column is unknown, or of a type that its place in the formula does not allow; or
+        `weights` or `levels` is not what it should be.
     """
+    if weights is not None and not isinstance(weights, str):
+        raise FitError(
+            f"weights names a column of the table, not {type(weights).__name__}: add it with "
+            "with_columns, and give its name."
+        )
+    declared = declared_levels(levels)
     schema = table.collect_schema()
     atoms: dict[str, Atom] = {}
     for rhs in (formula.fixed, *(term.covariates for term in formula.random)):
@@ -176,15 +196,15 @@ def plan(
     used = [*outcome.values(), *offsets, *atoms.values()]
     check_columns([c for a in used for c in a.columns], schema)
     grouped = [c for term in formula.random for c in term.group]
-    check_columns([*grouped, *levels, *need], schema)
+    check_columns([*grouped, *declared, *need], schema)
     coded = frozenset(
         a.text
         for a in atoms.values()
         if a.kind == "factor"
-        or (a.kind == "column" and (a.text in levels or categorical(schema[a.text])))
+        or (a.kind == "column" and (a.text in declared or categorical(schema[a.text])))
     )
-    found_plan = Plan(tuple(atoms.values()), outcome, offsets, levels, coded)
-    uses = {"y": "the response", "trials": "the number of trials", "weights": "a weight"}
+    found_plan = Plan(tuple(atoms.values()), outcome, offsets, declared, coded)
+    uses = {"y": RESPONSE, "trials": TRIALS, "weights": WEIGHT}
     for name, found in outcome.items():
         for column in found.columns:
             check_number(column, schema[column], uses[name])

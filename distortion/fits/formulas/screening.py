@@ -11,11 +11,13 @@ from typing import Any, Literal
 import polars as pl
 
 from distortion.errors import FitError, did_you_mean
-from distortion.frames import Table
+from distortion.frames import Table, reading
 
 # Beyond this, neighbouring whole numbers are the same float64.
 LARGEST_WHOLE = 2**53
 SHOWN = 3
+# Uses of a column that a category is no alternative for.
+RESPONSE, TRIALS, WEIGHT = OUTCOMES = ("the response", "the number of trials", "a weight")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ class Screening:
 
 def collect(query: pl.LazyFrame, table: Table) -> pl.DataFrame:
     """Run `query` on `table`."""
-    return query.collect(engine=_engine(table))
+    with reading(table):
+        return query.collect(engine=_engine(table))
 
 
 def _engine(table: Table, complete: pl.Expr | None = None) -> Literal["auto", "streaming"]:
@@ -74,7 +77,8 @@ def _collected(
 ) -> list[pl.DataFrame]:
     engine = _engine(table, complete)
     if isinstance(table, pl.LazyFrame):
-        return pl.collect_all(queries, engine=engine)  # one reading serves them all
+        with reading(table):
+            return pl.collect_all(queries, engine=engine)  # one reading serves them all
     # In memory, sharing would keep a filtered copy of the table.
     return [query.collect(engine=engine) for query in queries]
 
@@ -95,12 +99,14 @@ def check_number(column: str, dtype: pl.DataType, use: str) -> None:
     """Refuse a column that cannot be used as a number."""
     if dtype.is_numeric() or dtype == pl.Null:
         return
-    if dtype == pl.Boolean and use == "the response":
+    if dtype == pl.Boolean and use == RESPONSE:
         return
     if dtype.is_temporal():
         advice = "Make it a number first, such as the days since the first date"
     elif dtype == pl.Boolean:
         advice = "Make it 0 and 1 first: pl.col(…).cast(int)"
+    elif use in OUTCOMES:
+        advice = "Cast it to a number; two classes are coded as 0 and 1"
     else:
         advice = "Cast it, or use it as a category"
     raise FitError(f"Column {column!r} is {dtype}, but {use} must be a number. {advice}.")

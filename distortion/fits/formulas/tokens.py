@@ -15,6 +15,10 @@ _PATTERN = re.compile(
     r"|(?P<string>\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"
     r"|(?P<operator>\*\*|\|\||[-~+*/:^()\[\],=|])"
 )
+# Brackets inside brackets; whatever reads formulas calls itself once for each.
+MAX_DEPTH = 50
+# Characters of a long formula that an error shows before and after the place.
+AROUND = 60
 _CLOSING = {"(": ")", "[": "]"}
 
 
@@ -44,6 +48,11 @@ class Token:
 def mistake(source: str, start: int, message: str) -> FitError:
     """Return the error that shows `source` with a caret below character `start`."""
     line = re.sub(r"\s", " ", source)
+    if len(line) > 2 * AROUND:
+        first = max(0, start - AROUND)
+        cut = "…" if first else ""
+        rest = "…" if start + AROUND < len(line) else ""
+        line, start = f"{cut}{line[first : start + AROUND]}{rest}", start - first + len(cut)
     return FitError(f"{message}\n    {line}\n    {' ' * start}^")
 
 
@@ -53,8 +62,14 @@ def tokenize(source: str) -> tuple[Token, ...]:
     Raises
     ------
     FitError
-        If a character has no meaning in a formula, or a bracket has no partner.
+        If it is not a text, a character has no meaning in a formula, a bracket has no partner or
+        brackets are nested too deeply.
     """
+    if not isinstance(source, str):
+        raise FitError(
+            f"The formula is a text such as 'y ~ x', not {type(source).__name__}: it is the first "
+            "argument, the table the second."
+        )
     tokens = []
     place = 0
     while place < len(source):
@@ -92,6 +107,13 @@ def _check_brackets(source: str, tokens: list[Token]) -> None:
     for token in tokens:
         if token.is_operator("(", "["):
             opened.append(token)
+            if len(opened) > MAX_DEPTH:
+                raise mistake(
+                    source,
+                    token.start,
+                    f"Brackets are nested more than {MAX_DEPTH} deep: remove some, or compute "
+                    "the column first.",
+                )
         closes = token.is_operator(")", "]")
         if closes and (not opened or _CLOSING[opened.pop().text] != token.text):
             raise mistake(source, token.start, f"This {token.text!r} closes nothing.")

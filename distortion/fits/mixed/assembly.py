@@ -12,6 +12,7 @@ from typing import cast
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from distortion.errors import FitError
 from distortion.fits.mixed.products import Accumulator, Products, Responses, Rows, responses
 from distortion.fits.mixed.types import Array
 
@@ -21,6 +22,8 @@ Source = Callable[[], Iterable[Rows]]
 WELL_CONDITIONED = 1e-6
 # y'y may exceed the residual sum of squares by this much before a second pass.
 MOST_EXPLAINED = 1e6
+# Typical size of a column beyond which, or below one over which, squares lose digits.
+LARGEST = 1e75
 # A column is collinear when this share of its length is left beside the columns before it, as
 # in R's dqrdc2 and lme4.
 COLLINEAR = 1e-7
@@ -57,10 +60,19 @@ class Basis:
 
 
 def assemble(
-    source: Source, shapes: Sequence[tuple[int, int]], p: int
+    source: Source, shapes: Sequence[tuple[int, int]], names: Sequence[str]
 ) -> tuple[Products, Responses, Basis]:
-    """Return the cross-products of all rows, and the columns that they are of."""
-    products, of_y = _sum(source, shapes, p)
+    """Return the cross-products of all rows, and the columns that they are of.
+
+    Raises
+    ------
+    FitError
+        A column, `names` of X or the response, is so large or small that squares lose it.
+    """
+    p = len(names)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        products, of_y = _sum(source, shapes, p)
+    _check_sizes(source, products, of_y, names)
     scale = np.sqrt(np.diagonal(products.xx))
     if p and scale.min() > 0:
         scaled = products.xx / np.outer(scale, scale)
@@ -87,6 +99,24 @@ def responses_of(source: Source, products: Products, basis: Basis, y: Array) -> 
         total = new if total is None else total + new
     assert total is not None
     return total
+
+
+def _check_sizes(source: Source, products: Products, of_y: Responses, names: Sequence[str]) -> None:
+    squares = [*zip(names, np.diagonal(products.xx), strict=True), ("the response", of_y.yy.item())]
+    squares += [("a random coefficient's covariate", float(d.sum())) for d in products.diag]
+    vanished = any(total == 0 for _, total in squares) and any(
+        bool(((np.abs(values) < 1.0 / LARGEST) & (values != 0)).any())
+        for rows in source()
+        for values in (rows.X, rows.y)
+    )
+    for name, total in squares:
+        size = np.sqrt(total / products.n)
+        if not size < LARGEST or 0 < size < 1.0 / LARGEST or (size == 0 and vanished):
+            much = f"about {size:.0e}" if 0 < size < np.inf else "too large or small to be squared"
+            raise FitError(
+                f"The values of {name} are {much}: sums of squares lose them. Divide the column by "
+                f"a power of ten and fit again."
+            )
 
 
 def _sum(

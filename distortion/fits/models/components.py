@@ -6,7 +6,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from distortion.errors import FitError
 from distortion.fits.formulas.grouping import Grouping
+from distortion.fits.mixed.criterion import Evaluation
+from distortion.fits.mixed.products import Products, Responses
 
 Values = NDArray[np.float64]
 SCHEMA = {
@@ -18,6 +21,12 @@ SCHEMA = {
 }
 # A random coefficient that adds less than this share of the residual SD to a typical row is zero.
 ZERO = 1e-3
+# A residual sum of squares below this share of y'y is rounding error.
+EXPLAINED = 1e-26
+# Average information in natural units is of the order of the number of levels; this is none.
+FLAT = 1e-9
+# Smallest eigenvalue of the covariates' moments, with unit diagonal, below which one is redundant.
+COLLINEAR = 1e-13
 
 
 def variance_table(
@@ -79,8 +88,8 @@ def singular_notes(
             named = ", ".join(np.array(grouping.covariates)[zero])
             notes.append(
                 f"Singular fit: the variance of {named} between levels of {grouping.name} is "
-                f"estimated as zero. The data show no such variation beyond the residual; the "
-                f"fixed effects are those of a model without it."
+                f"estimated as zero. The data show no such variation; the fixed effects are "
+                f"those of a model without it."
             )
         else:
             notes.append(
@@ -89,3 +98,76 @@ def singular_notes(
                 f"the term, for example with ||."
             )
     return tuple(notes)
+
+
+def check_residual(responses: Responses, total: float) -> None:
+    """Refuse a response that the fixed effects explain but for rounding error.
+
+    Parameters
+    ----------
+    responses : cross-products of what the fixed effects leave of y
+    total : y'y
+    """
+    if responses.yy.item() <= EXPLAINED * total:
+        raise FitError(
+            "The fixed effects explain the response without a residual: nothing is left for "
+            "variances. Leave out terms, or use another response."
+        )
+
+
+def check_covariates(products: Products, groupings: Sequence[Grouping]) -> None:
+    """Refuse random coefficients whose covariates are zero or determine each other.
+
+    Raises
+    ------
+    FitError
+        Names the grouping factor and its covariates.
+    """
+    for grouping, diag in zip(groupings, products.diag, strict=True):
+        moments = diag.sum(axis=0)
+        length = np.sqrt(np.diagonal(moments))
+        zero = np.array(grouping.covariates)[length == 0]
+        if len(zero):
+            raise FitError(
+                f"{zero[0]} is zero in every row, so that its variance between levels of "
+                f"{grouping.name} is not defined. Drop the term."
+            )
+        if np.linalg.eigvalsh(moments / np.outer(length, length))[0] < COLLINEAR:
+            raise FitError(
+                f"The random coefficients {', '.join(grouping.covariates)} of {grouping.name} have "
+                f"covariates that determine each other: the rows cannot tell their variances "
+                f"apart. Drop one of them."
+            )
+
+
+def check_identified(evaluation: Evaluation, groupings: Sequence[Grouping]) -> None:
+    """Refuse variances that the rows hold no information about.
+
+    At an optimum where no variance is zero, a direction in which the criterion is flat is one that
+    the design leaves open: a random term that repeats fixed effects, or another random term.
+
+    Raises
+    ------
+    FitError
+        Names the random coefficients of that direction.
+    """
+    criterion = evaluation.criterion
+    natural = evaluation.information * np.outer(criterion.scale, criterion.scale)
+    values, vectors = np.linalg.eigh(natural)
+    if values[0] > FLAT * max(1.0, values[-1]):
+        return
+    lengths = criterion.products.lengths
+    weights = np.abs(vectors[:, 0])
+    found = {}
+    for weight, (k, row, _) in zip(weights, criterion.template.positions, strict=True):
+        if weight > 1e-3 * weights.max():
+            found[k, row] = f"{groupings[k].covariates[row]} of {groupings[k].name}"
+    for k in {k for k, _ in found}:
+        scaled = lengths[k][:, None] * evaluation.factor.factors[k]
+        if np.linalg.svd(scaled, compute_uv=False)[-1] < ZERO:
+            return  # a zero among the variances, which has a note of its own
+    raise FitError(
+        f"The rows cannot tell the variance of {' and '.join(found.values())} from "
+        f"{'each other' if len(found) > 1 else 'the fixed effects'}: infinitely many values fit "
+        f"equally well. Drop {'one of these terms' if len(found) > 1 else 'this random term'}."
+    )

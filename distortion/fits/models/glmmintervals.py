@@ -18,7 +18,7 @@ from distortion.fits.results.distributions import std_errors
 
 if TYPE_CHECKING:
     from distortion.fits.models.generalized import GeneralizedLinearMixedModel
-    from distortion.fits.results.result import Seed
+    from distortion.fits.results.arguments import Seed
 
 # First step of a profile of an SD or an angle, where its own size says nothing.
 SMALL_SD = 0.05

@@ -110,10 +110,13 @@ def _dispersion_notes(model: "GeneralizedLinearMixedModel") -> list[str]:
 
 
 def _dispersion_note(found: Dispersion, family: str) -> str:
+    over = min(p for p in (found.p_value, found.pearson_p, 1.0) if not np.isnan(p)) < LEVEL
     text = (
-        f"Overdispersion: Pearson χ² = {fixed(found.chi2, 1)} on {found.df:,} df, ratio "
-        f"{fixed(found.chi2 / max(found.df, 1), 2)} (p {_equals(found.pearson_p)})"
+        f"{'Overdispersion' if over else 'No sign of overdispersion'}: Pearson χ² = "
+        f"{significant(found.chi2)} on {found.df:,} df"
     )
+    if found.df > 0:
+        text += f", ratio {fixed(found.chi2 / found.df, 2)} (p {_equals(found.pearson_p)})"
     if np.isnan(found.statistic):
         return f"{text}; the model with a random effect of every row could not be fitted."
     text += (

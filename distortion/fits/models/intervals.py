@@ -15,7 +15,7 @@ from distortion.fits.models.replicates import simulated
 
 if TYPE_CHECKING:
     from distortion.fits.models.linearmixed import LinearMixedModel
-    from distortion.fits.results.result import Seed
+    from distortion.fits.results.arguments import Seed
 
 
 def confint(model: "LinearMixedModel", method: str, level: float, **options: Any) -> pl.DataFrame:

@@ -19,7 +19,7 @@ from distortion.fits.mixed.start import SMALLEST
 from distortion.fits.mixed.threads import single_thread
 from distortion.fits.mixed.types import Array
 from distortion.fits.models import intervals, replicates
-from distortion.fits.models.components import singular_notes, variance_table
+from distortion.fits.models.components import check_residual, singular_notes, variance_table
 from distortion.fits.models.explained import Explained, of_linear
 from distortion.fits.results.model import Model, NewLevels, Residuals
 from distortion.fits.results.result import Fit
@@ -193,9 +193,12 @@ class LinearMixedModel(Model):
                 f"A refit needs {self.frame.n_obs} finite responses, one for each row used; these "
                 f"have shape {y.shape}."
             )
+        if np.ptp(y) == 0:
+            raise FitError(f"The response is {y[0]:g} in all rows: nothing is left to explain.")
         with single_thread():
             products = self.evaluation.criterion.products
             responses = responses_of(self.frame.chunks, products, self.basis, y[:, None])
+            check_residual(responses, float(y @ y))
             return result(replace(self, optimum=self.refitted(responses)))
 
     def refit_many(self, y: Array) -> pl.DataFrame:

@@ -77,11 +77,13 @@ def clustered_covariance(
     first, second = ways
     both = np.unique(first.codes * second.size + second.codes, return_inverse=True)[1]
     covariance = one_way(first.codes) + one_way(second.codes) - one_way(both)
-    return possible(covariance, np.sqrt(np.diagonal(A)))
+    return possible(covariance, described(ways, ""), np.sqrt(np.diagonal(A)))
 
 
-def possible(covariance: Values, scale: Values | None = None) -> tuple[Values, list[str]]:
-    """A two-way covariance (p, p) without negative eigenvalues, and a note where it had some.
+def possible(
+    covariance: Values, name: str, scale: Values | None = None
+) -> tuple[Values, list[str]]:
+    """A covariance (p, p) without negative eigenvalues, and a note where it had some.
 
     Eigenvalues are those of columns divided by `scale` (p,), so that units do not matter.
     """
@@ -93,8 +95,8 @@ def possible(covariance: Values, scale: Values | None = None) -> tuple[Values, l
         return covariance, []
     repaired = (vectors * np.maximum(values, 0)) @ vectors.T * np.outer(scale, scale)
     return repaired, [
-        "The two-way clustered covariance has negative eigenvalues, which were set to zero "
-        "(Cameron, Gelbach & Miller 2011): it is only roughly known."
+        f"The covariance of the coefficients ({name}) has negative eigenvalues, which were set to "
+        "zero (Cameron, Gelbach & Miller 2011): it is only roughly known."
     ]
 
 

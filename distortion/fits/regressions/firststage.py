@@ -33,6 +33,7 @@ class IvSettings:
     covariance: Literal["nonrobust", "HC1"]
     clusters: tuple[Clustering, ...]
     conf_level: float
+    advice: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,13 +32,16 @@ from distortion.fits.regressions.firststage import (
 )
 from distortion.fits.regressions.ivformula import IvFormula, parse_iv
 from distortion.fits.regressions.leastsquares import (
+    Arrays,
     LeastSquaresModel,
+    checked_response,
     dependent_columns,
     dropped_notes,
     gather,
     unit_columns,
 )
 from distortion.fits.regressions.regression import refuse_mixed
+from distortion.fits.regressions.standard import standardised
 from distortion.fits.results.result import Fit
 from distortion.frames import to_polars
 
@@ -48,6 +51,10 @@ if TYPE_CHECKING:
 Values = NDArray[np.float64]
 IvMethod = Literal["2sls", "liml"]
 IvCovariance = Literal["nonrobust", "HC1"]
+UNCLUSTERED: Final = (
+    "The table has a column network, by which errors are not clustered. Errors of one network are "
+    'usually dependent: cluster="network" allows for it.'
+)
 METHODS: Final = {"2sls": "2SLS", "liml": "LIML"}
 LINEARMODELS: Final = {"nonrobust": "unadjusted", "HC1": "robust"}
 
@@ -67,8 +74,7 @@ class IvModel(LeastSquaresModel):
 
     def refit(self, y: Values) -> Fit:
         """The same equation with another response (n,)."""
-        if y.shape != (self.frame.n_obs,) or not np.isfinite(y).all():
-            raise FitError(f"A refit needs {self.frame.n_obs:,} finite values.")
+        y = checked_response(y, self.frame)
         return _estimate(self.frame, self.formula, self.settings, self.method, y)
 
 
@@ -113,10 +119,14 @@ def fit_iv(
     if covariance is not None and covariance not in LINEARMODELS:
         raise FitError(f"{covariance!r} is no covariance here. Known: nonrobust, HC1.")
     source = to_polars(table)
-    ways = cluster_columns(cluster, source.collect_schema().names())
+    known = source.collect_schema().names()
+    ways = cluster_columns(cluster, known)
     need = [column for _, columns in ways for column in columns]
     frame = model_frame(parsed.joint, source, weights=weights, levels=levels, need=need)
-    settings = IvSettings(covariance or "HC1", clusterings(frame, ways), conf_level)
+    advice = (
+        () if ("network",) in [w[1] for w in ways] or "network" not in known else (UNCLUSTERED,)
+    )
+    settings = IvSettings(covariance or "HC1", clusterings(frame, ways), conf_level, advice)
     return _estimate(frame, parsed, settings, method, None)
 
 
@@ -140,15 +150,19 @@ def _estimate(
     if y is not None:
         observed = np.concatenate([chunk.y for chunk in frame.chunks()])
         arrays = replace(arrays, y=arrays.y + y - observed)
-    names, plain = frame.fixed_names, arrays.weighted()
+    names = frame.fixed_names
+    made = standardised(arrays.y, arrays.X, arrays.weights, names, frame.formula.response)
+    raw, plain = arrays.weighted(), Arrays(made.y, made.X, arrays.weights).weighted()
+    total = float(len(arrays.y) if arrays.weights is None else arrays.weights.sum())
+    noise = made.noise * np.sqrt(total)
     exogenous, endogenous, instruments = split_columns(frame, formula)
     Z = [*exogenous, *instruments]
-    dependent = dependent_columns(plain.X[:, Z], [names[j] for j in Z])
+    dependent = dependent_columns(plain.X[:, Z], [names[j] for j in Z], noise[Z], raw.X[:, Z])
     notes = [*frame.notes, *dropped_notes(dependent)]
     exogenous, instruments = (
         [j for j in part if names[j] not in dependent] for part in (exogenous, instruments)
     )
-    _check_identified(plain.X, names, exogenous, endogenous, instruments)
+    _check_identified(plain.X, raw.X, noise, names, (exogenous, endogenous, instruments))
     columns = [*exogenous, *endogenous]
     X, lengths = unit_columns(plain.X)
     data = IvData(plain.y, X[:, exogenous], X[:, endogenous], X[:, instruments])
@@ -158,10 +172,11 @@ def _estimate(
     kept = tuple(names[j] for j in columns)
     result = _linearmodels(data, settings, method)
     ways = settings.clusters
-    covariance, repaired = possible(np.asarray(result.cov))
+    name = described(ways, settings.covariance)
+    covariance, repaired = possible(np.asarray(result.cov), name)
     df = float(min(way.size for way in ways) - 1) if ways else float(n - k)
     scaled, units = np.asarray(result.params), lengths[columns]
-    beta = scaled / units
+    beta, covariance = made.restored(columns, scaled / units, covariance / np.outer(units, units))
     rest = data.y - np.hstack([data.exogenous, data.endogenous]) @ scaled
     tests = diagnostics(data, settings, [names[j] for j in endogenous], result, rest)
     if ways:
@@ -171,10 +186,10 @@ def _estimate(
         formula=formula.text,
         estimator=METHODS[method],
         df_method="clusters" if ways else "residual",
-        covariance_type=described(ways, settings.covariance),
+        covariance_type=name,
         names=kept,
         coefficients=beta,
-        covariance=covariance / np.outer(units, units),
+        covariance=covariance,
         df=np.full(k, df),
         model=IvModel(
             "an instrumental-variable regression",
@@ -189,21 +204,18 @@ def _estimate(
         loglik=np.nan,
         n_parameters=k + 1,
         n_obs=n,
-        sigma=float(np.sqrt(rest @ rest / (n - k))),
+        sigma=float(np.sqrt(rest @ rest / (n - k))) * made.y_unit,
         groups={way.name: way.size for way in ways},
-        notes=(*notes, *repaired, *_weak(tests, method)),
+        notes=(*notes, *repaired, *settings.advice, *_weak(tests, method)),
         conf_level=settings.conf_level,
         diagnostics=tests,
     )
 
 
 def _check_identified(
-    X: Values,
-    names: Sequence[str],
-    exogenous: list[int],
-    endogenous: list[int],
-    instruments: list[int],
+    X: Values, raw: Values, noise: Values, names: Sequence[str], parts: Sequence[list[int]]
 ) -> None:
+    exogenous, endogenous, instruments = parts
     shown = [names[j] for j in endogenous]
     if len(instruments) < len(endogenous):
         raise FitError(
@@ -212,7 +224,8 @@ def _check_identified(
             f"({', '.join(names[j] for j in instruments) or 'none'})."
         )
     right = [*exogenous, *endogenous]
-    found = dependent_columns(X[:, right], [names[j] for j in right])
+    shown_right = [names[j] for j in right]
+    found = dependent_columns(X[:, right], shown_right, noise[right], raw[:, right])
     if found:
         name, others = next(iter(found.items()))
         raise FitError(
@@ -223,7 +236,7 @@ def _check_identified(
     scale = np.linalg.norm(Z, axis=0)
     products = Z.T @ Z / np.outer(scale, scale)
     fitted = Z @ (np.linalg.solve(products, (Z.T @ X[:, right]) / scale[:, None]) / scale[:, None])
-    if unseen := dependent_columns(fitted, [names[j] for j in right]):
+    if unseen := dependent_columns(fitted, shown_right, noise[right]):
         raise FitError(
             f"The instruments say nothing about {', '.join(unseen)} beyond what the other columns "
             "do: the coefficients are not identified. Other instruments are needed."

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from distortion.errors import FitError
 from distortion.fits.results.model import Model, NewLevels, Residuals
+from distortion.labels import listed
 
 if TYPE_CHECKING:
     from distortion.fits.formulas.modelframe import ModelFrame
@@ -17,6 +18,8 @@ Values = NDArray[np.float64]
 # R's tolerance for a column that the columns before it explain (lm, dqrdc2).
 COLLINEAR: Final = 1e-7
 CLEARLY_INDEPENDENT: Final = 1e-6
+# Names in a note.
+SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +70,33 @@ def triangle(X: Values, rows: int = 65_536) -> Values:
     return R
 
 
-def dependent_columns(X: Values, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Columns of X (n, p) that those before them explain, each with those that it combines."""
+def dependent_columns(
+    X: Values, names: Sequence[str], noise: Values | None = None, shown: Values | None = None
+) -> dict[str, tuple[str, ...]]:
+    """Columns of X (n, p) that those before them explain, each with those that it combines.
+
+    Parameters
+    ----------
+    noise : (p,) length that rounding alone leaves in a column of X
+    shown : (n, p) columns of which a combination is told, where X is a transformation of them
+    """
+    noise = np.zeros(X.shape[1]) if noise is None else noise
     products = X.T @ X
     lengths = np.sqrt(np.diagonal(products))
-    if lengths.all():
+    if (COLLINEAR * lengths > noise).all():
         smallest = np.linalg.eigvalsh(products / np.outer(lengths, lengths))[0]
         # Products lose half of the digits: what they show as dependent is looked at closely.
         if smallest > CLEARLY_INDEPENDENT:
             return {}
-    return _explained(triangle(X), names)
+    R = triangle(X)
+    return _explained(R, names, noise, R if shown is None else triangle(shown))
 
 
-def _explained(R: Values, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """As `dependent_columns`, of any R (m, p) with the same inner products as X."""
+def _explained(
+    R: Values, names: Sequence[str], noise: Values, shown: Values
+) -> dict[str, tuple[str, ...]]:
+    """As `dependent_columns`, of R and `shown` (m, p) with the same inner products as theirs."""
+    tolerance = COLLINEAR
     basis = np.zeros_like(R)
     kept: list[int] = []
     found: dict[str, tuple[str, ...]] = {}
@@ -89,11 +105,13 @@ def _explained(R: Values, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
         used = basis[:, : len(kept)]
         rest = R[:, j] - used @ (used.T @ R[:, j])
         rest -= used @ (used.T @ rest)
-        if np.linalg.norm(rest) > COLLINEAR * length:
+        least = max(tolerance, noise[j] / length) if length else 0.0
+        if np.linalg.norm(rest) > least * length:
             basis[:, len(kept)] = rest / np.linalg.norm(rest)
             kept.append(j)
+            tolerance = least
             continue
-        found[name] = _combined(R, kept, j, names) if length else ()
+        found[name] = _combined(shown, kept, j, names) if shown[:, j].any() else ()
     return found
 
 
@@ -108,13 +126,52 @@ def unit_columns(X: Values) -> tuple[Values, Values]:
 
 
 def dropped_notes(dependent: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """A sentence for each column left out."""
-    return [
-        f"{name} was left out, because it is a combination of {', '.join(others)}."
-        if others
-        else f"{name} was left out, because it is zero in every row."
-        for name, others in dependent.items()
-    ]
+    """A sentence on columns left out as combinations, and one on those that are zero."""
+    zero = [name for name, others in dependent.items() if not others]
+    combined = [name for name in dependent if name not in zero]
+    notes = []
+    if len(combined) == 1:
+        others = ", ".join(dependent[combined[0]][:SHOWN])
+        more = len(dependent[combined[0]]) - SHOWN
+        others += f" and {more} more" if more > 0 else ""
+        notes.append(f"{combined[0]} was left out, because it is a combination of {others}.")
+    elif combined:
+        notes.append(
+            f"{len(combined):,} columns were left out, because they are combinations of those "
+            f"before them: {shortened(combined)}."
+        )
+    if zero:
+        were, are = ("were", "they are") if len(zero) > 1 else ("was", "it is")
+        notes.append(f"{shortened(zero)} {were} left out, because {are} zero in every row.")
+    return notes
+
+
+def shortened(names: Sequence[str]) -> str:
+    """At most five names, and the count of the rest."""
+    return listed(names, SHOWN) if len(names) <= SHOWN else listed(names, SHOWN + 1)
+
+
+def checked_response(y: Values, frame: "ModelFrame") -> Values:
+    """A response (n,) to refit to.
+
+    Raises
+    ------
+    FitError
+        It has another length, is not finite or does not vary.
+    """
+    if y.shape != (frame.n_obs,):
+        raise FitError(f"A refit needs {frame.n_obs:,} values, not {y.shape}.")
+    if not (finite := np.isfinite(y)).all():
+        raise FitError(
+            f"A response for a refit has finite values only; value {np.argmin(finite) + 1} of "
+            f"{len(y):,} is {y[np.argmin(finite)]}."
+        )
+    if (y == y[0]).all():
+        raise FitError(
+            f"The response of the refit is {y[0]:g} in all {len(y):,} rows: there is nothing to "
+            "explain."
+        )
+    return y
 
 
 def _combined(R: Values, kept: list[int], j: int, names: Sequence[str]) -> tuple[str, ...]:

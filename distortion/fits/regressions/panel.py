@@ -14,7 +14,7 @@ linearmodels `debiased`, `group_debias`, `auto_df`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,23 +34,23 @@ from distortion.fits.regressions.clusters import (
 from distortion.fits.regressions.covariances import described, possible
 from distortion.fits.regressions.leastsquares import (
     Arrays,
-    dependent_columns,
-    dropped_notes,
+    checked_response,
     gather,
     unit_columns,
 )
+from distortion.fits.regressions.paneldesign import PanelDesign, panel_design
 from distortion.fits.regressions.panelindex import (
     EFFECTS,
     LINEARMODELS,
     Effects,
     Panel,
     PanelCovariance,
+    coarser_clusters,
     count_effects,
-    refuse_absorbed,
     time_codes,
 )
 from distortion.fits.regressions.regression import refuse_mixed
-from distortion.fits.regressions.within import absorbed_columns, demeaned
+from distortion.fits.regressions.within import demeaned
 from distortion.fits.results.model import Model, NewLevels, Residuals
 from distortion.fits.results.result import Fit
 from distortion.frames import to_pandas, to_polars
@@ -95,9 +95,8 @@ class PanelModel(Model):
     def refit(self, y: Values) -> Fit:
         """The same panel with another response (n,)."""
         arrays = gather(self.frame)
+        y = checked_response(y, self.frame)
         observed = np.concatenate([chunk.y for chunk in self.frame.chunks()])
-        if y.shape != observed.shape or not np.isfinite(y).all():
-            raise FitError(f"A refit needs {len(observed):,} finite values.")
         return _estimate(
             self.frame, Arrays(y - observed + arrays.y, arrays.X, arrays.weights), self.panel
         )
@@ -156,6 +155,8 @@ def fit_panel(
         parsed, source, weights=weights, levels=levels, need=list(dict.fromkeys(need))
     )
     codes = combined_codes(frame.columns(*entities))[0]
+    clusters = clusterings(frame, ways)
+    default = not asked and covariance is None and len(entities) > 1
     panel = Panel(
         effects,
         name,
@@ -163,77 +164,57 @@ def fit_panel(
         codes,
         time_codes(frame, name, codes, time),
         covariance or "nonrobust",
-        clusterings(frame, ways),
+        clusters,
         conf_level,
+        coarser_clusters(frame, entities[0], clusters[0]) if default else (),
     )
     return _estimate(frame, gather(frame), panel)
 
 
 def _estimate(frame: "ModelFrame", arrays: Arrays, panel: Panel) -> Fit:
-    names = frame.fixed_names
-    fixed = panel.effects != "random"
-    columns = [j for j, name in enumerate(names) if not (fixed and name == "Intercept")]
-    X = arrays.X[:, columns]
-    shown = [names[j] for j in columns]
-    if not shown:
-        raise FitError("Nothing but an intercept is left, and the effects stand in for it.")
-    count_effects(panel, len(X), 0)
-    within = demeaned(X, panel.groupings, arrays.weights) if fixed else X
-    if fixed and (absorbed := absorbed_columns(X, within, shown)):
-        refuse_absorbed(absorbed, shown, panel)
-    dependent = dependent_columns(Arrays(arrays.y, within, arrays.weights).weighted().X, shown)
-    kept = [i for i, name in enumerate(shown) if name not in dependent]
-    return _fitted(
-        frame,
-        Arrays(arrays.y, X[:, kept], arrays.weights),
-        panel,
-        [shown[i] for i in kept],
-        dropped_notes(dependent),
-    )
-
-
-def _fitted(
-    frame: "ModelFrame", arrays: Arrays, panel: Panel, names: list[str], notes: list[str]
-) -> Fit:
-    n, p = arrays.X.shape
+    design = panel_design(frame, arrays, panel)
+    data, made, kept = design.data, design.made, design.kept
+    n, p = data.X.shape
     fixed = panel.effects != "random"
     effects = count_effects(panel, n, p)
-    X, lengths = unit_columns(arrays.X)
-    arrays = replace(arrays, X=X)
-    result = _linearmodels(arrays, panel)
+    X, lengths = unit_columns(data.X)
+    result = _linearmodels(Arrays(data.y, X, data.weights), panel)
     ways = panel.clusters
-    covariance, repaired = possible(np.asarray(result.cov))
+    described_as = described(ways, panel.covariance)
+    covariance, repaired = possible(np.asarray(result.cov), described_as)
     df = float(min(way.size for way in ways) - 1) if ways else float(n - p - effects)
     scaled = np.asarray(result.params)
-    rest = arrays.y - X @ scaled
-    if fixed:
-        rest = demeaned(rest[:, None], panel.groupings, arrays.weights)[:, 0]
-    weights = np.ones(n) if arrays.weights is None else arrays.weights
+    beta, covariance = made.restored(
+        kept, scaled / lengths, covariance / np.outer(lengths, lengths)
+    )
+    rest = data.y - X @ scaled
+    weights = np.ones(n) if data.weights is None else data.weights
     squares = float(weights @ rest**2)
     loglik = -n / 2 * (np.log(2 * np.pi * squares / n) + 1) + np.log(weights).sum() / 2
+    loglik -= n * np.log(made.y_unit)
     observed = np.concatenate([chunk.y for chunk in frame.chunks()])
     label = "a panel regression"
-    more = count_notes(ways) + repaired + panel.small_sample
+    more = count_notes(ways) + repaired + panel.small_sample + list(panel.advice)
     return Fit(
         kind="panel",
         formula=frame.formula.text,
         estimator="within" if fixed else "random effects",
         df_method="clusters" if ways else "residual",
-        covariance_type=described(ways, panel.covariance),
-        names=tuple(names),
-        coefficients=scaled / lengths,
-        covariance=covariance / np.outer(lengths, lengths),
+        covariance_type=described_as,
+        names=design.names,
+        coefficients=beta,
+        covariance=covariance,
         df=np.full(p, df),
-        model=PanelModel(label, frame, panel, observed - rest, df),
+        model=PanelModel(label, frame, panel, observed - rest * made.y_unit, df),
         loglik=float(loglik) if fixed else np.nan,
         n_parameters=p + effects + 1,
         n_obs=n,
-        sigma=float(np.sqrt(squares / (n - p - effects))) if fixed else None,
-        variances=None if fixed else _variances(result, panel),
+        sigma=float(np.sqrt(squares / (n - p - effects))) * made.y_unit if fixed else None,
+        variances=None if fixed else _variances(result, panel, made.y_unit),
         groups=panel.sizes,
-        notes=(*frame.notes, *notes, *more),
+        notes=(*design.notes, *more),
         conf_level=panel.conf_level,
-        r_squared=_explained(result, fixed),
+        r_squared=_explained(result, design, scaled / lengths, panel),
     )
 
 
@@ -266,18 +247,21 @@ def _linearmodels(arrays: Arrays, panel: Panel) -> Any:
     return model.fit(debiased=True, auto_df=True, **options)
 
 
-def _explained(result: Any, fixed: bool) -> dict[str, float]:
+def _explained(result: Any, design: PanelDesign, beta: Values, panel: Panel) -> dict[str, float]:
     """R² within; those between and overall only where the level of entities is fitted too."""
-    found = {"R² within": float(result.rsquared_within)}
-    if not fixed:
-        found["R² between"] = float(result.rsquared_between)
-        found["R² overall"] = float(result.rsquared_overall)
-    return found
+    if panel.effects == "random":
+        shares = {name: f"rsquared_{name}" for name in ("within", "between", "overall")}
+        return {f"R² {name}": float(getattr(result, attr)) for name, attr in shares.items()}
+    made, weights = design.made, design.data.weights
+    both = np.column_stack([made.y, made.y - made.X[:, design.kept] @ beta])
+    by_entity = demeaned(both, [panel.entity_codes], weights)
+    total, left = (np.ones(len(both)) if weights is None else weights) @ by_entity**2
+    return {"R² within": float(1 - left / total)} if total > 0 else {}
 
 
-def _variances(result: Any, panel: Panel) -> pl.DataFrame:
+def _variances(result: Any, panel: Panel, unit: float) -> pl.DataFrame:
     parts = result.variance_decomposition
-    variance = [float(parts["Effects"]), float(parts["Residual"])]
+    variance = [float(parts[name]) * unit**2 for name in ("Effects", "Residual")]
     return pl.DataFrame(
         {
             "group": [panel.entity, "Residual"],

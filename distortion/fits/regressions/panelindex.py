@@ -31,6 +31,7 @@ class Panel:
     ----------
     entity, time : names for readers; codes (n,) of each row; time is the place in the entity
         where no column gives it
+    advice : on the clusters
     """
 
     effects: Effects
@@ -41,6 +42,7 @@ class Panel:
     covariance: PanelCovariance
     clusters: tuple[Clustering, ...]
     conf_level: float
+    advice: tuple[str, ...] = ()
 
     @property
     def groupings(self) -> list[Codes]:
@@ -108,6 +110,27 @@ def count_effects(panel: Panel, n: int, p: int) -> int:
             f"left to estimate {p} coefficient(s) and the error from."
         )
     return effects
+
+
+def coarser_clusters(frame: "ModelFrame", first: str, way: Clustering) -> tuple[str, ...]:
+    """Advice on the default clusters where an entity is a combination of columns."""
+    size = frame.columns(first)[first].n_unique()
+    if size < 2:
+        return ()
+    return (
+        f"Errors are clustered by {way.name} ({way.size:,} clusters), which takes entities of the "
+        f"same {first} as independent. Where they are not, give cluster={first!r} "
+        f"({size:,} clusters).",
+    )
+
+
+def refuse_constant(names: list[str], panel: Panel) -> NoReturn:
+    """Raise FitError that names the columns, all of them constant."""
+    raise FitError(
+        f"Every column is absorbed: {listed(names)} {'are' if len(names) > 1 else 'is'} the same "
+        f"in all rows, which the effects of {panel.absorbing} stand for. Add a column that varies "
+        f"within {panel.absorbing}."
+    )
 
 
 def refuse_absorbed(absorbed: list[str], names: list[str], panel: Panel) -> NoReturn:

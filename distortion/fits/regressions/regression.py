@@ -36,11 +36,13 @@ from distortion.fits.regressions.covariances import (
 from distortion.fits.regressions.leastsquares import (
     Arrays,
     LeastSquaresModel,
+    checked_response,
     dependent_columns,
     dropped_notes,
     gather,
     unit_columns,
 )
+from distortion.fits.regressions.standard import check_range, power_of_two
 from distortion.fits.regressions.wildtests import (
     WildWeights,
     resampled_coefficients,
@@ -91,10 +93,7 @@ class OlsModel(LeastSquaresModel):
 
     def refit(self, y: Values) -> Fit:
         """The same columns, covariance and clusters with another response (n,)."""
-        if y.shape != (self.frame.n_obs,):
-            raise FitError(f"A refit needs {self.frame.n_obs:,} values, not {y.shape}.")
-        if not np.isfinite(y).all():
-            raise FitError("A response for a refit has finite values only.")
+        y = checked_response(y, self.frame)
         arrays = gather(self.frame)
         offset = self.observed() - arrays.y
         return _estimate(self.frame, replace(arrays, y=y - offset), self.settings)
@@ -177,6 +176,9 @@ def _estimate(frame: Any, arrays: Arrays, settings: Settings) -> Fit:
     from statsmodels.regression.linear_model import OLS
 
     names = frame.fixed_names
+    check_range(arrays.y, arrays.X, names, frame.formula.response)
+    unit = float(power_of_two(np.abs(arrays.y).max()))
+    arrays = replace(arrays, y=arrays.y / unit)
     plain = arrays.weighted()
     dependent = dependent_columns(plain.X, names)
     columns = tuple(j for j, name in enumerate(names) if name not in dependent)
@@ -192,7 +194,7 @@ def _estimate(frame: Any, arrays: Arrays, settings: Settings) -> Fit:
     result = OLS(plain.y, X, hasconst=False).fit()
     notes = [*frame.notes, *dropped_notes(dependent)]
     squares = float(result.ssr)
-    if squares <= 1e-24 * max(float(plain.y @ plain.y), 1e-300):
+    if squares <= 1e-24 * float(plain.y @ plain.y):
         notes.append("The fit is perfect up to rounding: standard errors mean nothing.")
     A = np.asarray(result.normalized_cov_params)
     ways, df = settings.clusters, float(n - p)
@@ -204,8 +206,8 @@ def _estimate(frame: Any, arrays: Arrays, settings: Settings) -> Fit:
     else:
         covariance = robust_covariance(X, A, result, settings.covariance)
     half_log_weights = 0.0 if arrays.weights is None else float(np.log(arrays.weights).sum()) / 2
-    sigma = float(np.sqrt(squares / (n - p)))
-    beta = np.asarray(result.params) / lengths
+    sigma = float(np.sqrt(squares / (n - p))) * unit
+    beta, scale = np.asarray(result.params) * (unit / lengths), unit / lengths
     return Fit(
         kind="ols",
         formula=frame.formula.text,
@@ -214,10 +216,10 @@ def _estimate(frame: Any, arrays: Arrays, settings: Settings) -> Fit:
         covariance_type=described(ways, settings.covariance),
         names=kept,
         coefficients=beta,
-        covariance=covariance / np.outer(lengths, lengths),
+        covariance=covariance * np.outer(scale, scale),
         df=np.full(p, df),
         model=OlsModel("a linear regression", frame, columns, beta, df, settings, sigma),
-        loglik=float(result.llf) + half_log_weights,
+        loglik=float(result.llf) - n * float(np.log(unit)) + half_log_weights,
         n_parameters=p + 1,
         n_obs=n,
         sigma=sigma,

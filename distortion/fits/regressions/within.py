@@ -54,17 +54,13 @@ def _settled(
     )
 
 
-def absorbed_columns(X: Values, within: Values, names: Sequence[str]) -> list[str]:
-    """Names of columns of X (n, p) that vary, but of which the transformation leaves nothing."""
-    spread = X.std(axis=0)
-    left = np.sqrt((within**2).mean(axis=0))
-    level = np.abs(X).max(axis=0)
-    varies = spread > ABSORBED * level
-    return [
-        name
-        for name, known, rest, size in zip(names, varies, left, spread, strict=True)
-        if known and rest <= ABSORBED * size
-    ]
+def absorbed_columns(X: Values, within: Values, noise: Values) -> NDArray[np.bool_]:
+    """Columns (p,) of X (n, p) of which the transformation leaves nothing but rounding.
+
+    `noise` (p,) is what rounding leaves in an entry of X, whose columns have mean zero.
+    """
+    spread, left = (np.sqrt((part**2).mean(axis=0)) for part in (X, within))
+    return np.asarray(left <= np.maximum(ABSORBED * spread, noise))
 
 
 def n_effects(groupings: Sequence[Codes]) -> int:

@@ -16,9 +16,10 @@ import numpy as np
 import polars as pl
 
 from distortion.errors import FitError
+from distortion.fits.results.arguments import Seed, count, generator
 from distortion.fits.results.distributions import chi2_tail
 from distortion.fits.results.nesting import Restrictions, check_same_data, restrictions, same_fixed
-from distortion.fits.results.result import Fit, Seed
+from distortion.fits.results.result import Fit
 
 # Numbers in one block of simulated responses: 80 MB.
 BLOCK: Final = 10_000_000
@@ -48,10 +49,9 @@ def compare(*fits: Fit, simulations: int = 0, rng: Seed | None = None) -> pl.Dat
         fits have different fixed effects, or a fit has no likelihood.
     """
     ordered = _comparable(fits)
-    if simulations and rng is None:
-        raise FitError("Simulations need a generator or a seed: simulations=1000, rng=1.")
-    generator = np.random.default_rng(rng) if simulations else None
-    tests = [_test(a, b, simulations, generator) for a, b in pairwise(ordered)]
+    simulations = count("simulations", simulations, least=0)
+    random = generator(rng) if simulations else None
+    tests = [_test(a, b, simulations, random) for a, b in pairwise(ordered)]
     blank = {"statistic": None, "df": None, "p_value": None, "null_distribution": "", "note": ""}
     schema = {"statistic": pl.Float64, "df": pl.Int64, "p_value": pl.Float64}
     tested = pl.DataFrame([blank, *tests], schema_overrides=schema)
@@ -85,6 +85,12 @@ def _described(fits: Sequence[Fit]) -> pl.DataFrame:
 
 def _comparable(fits: Sequence[Fit]) -> list[Fit]:
     """The fits by number of parameters, if their likelihoods are of the same data and kind."""
+    for fit in fits:
+        if not isinstance(fit, Fit):
+            raise FitError(
+                f"Fits are compared, not {fit!r} ({type(fit).__name__}): give what fit_ols, "
+                "fit_lmm and so on return."
+            )
     if len(fits) < 2:
         raise FitError("A comparison needs at least two fits.")
     ordered = sorted(fits, key=lambda fit: fit.n_parameters)

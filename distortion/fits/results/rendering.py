@@ -110,7 +110,7 @@ def facts(fit: "Fit") -> list[tuple[str, str]]:
         found.append(("Log-likelihood", f"{fixed(fit.loglik, 2)}; {criteria}"))
     if fit.variances is None and fit.sigma is not None:
         found.append(("Residual SD", significant(fit.sigma)))
-    found += [(_explained(name), fixed(value, 3)) for name, value in fit.r_squared.items()]
+    found += [(share_name(name), fixed(value, 3)) for name, value in fit.r_squared.items()]
     if not fit.converged:
         found.append(("State", "NOT CONVERGED"))
     elif fit.singular:
@@ -118,7 +118,7 @@ def facts(fit: "Fit") -> list[tuple[str, str]]:
     return found
 
 
-def _explained(name: str) -> str:
+def share_name(name: str) -> str:
     """A kind of R² with its sign: "marginal" is "Marginal R²"."""
     return clean(name if "R²" in name else f"{name.capitalize()} R²")
 

@@ -14,6 +14,7 @@ from distortion.fits.marginal import margins
 from distortion.fits.marginal.margins import Names
 from distortion.fits.marginal.pairwise import Adjust, Comparison, Contrasts, Scale
 from distortion.fits.results import anova, contrasts, rendering
+from distortion.fits.results.arguments import Seed, choice, count, generator, no_options, numbers
 from distortion.fits.results.contrasts import Adjustment, Spec
 from distortion.fits.results.distributions import std_errors, tidy
 from distortion.fits.results.model import Model, NewLevels, Residuals
@@ -22,7 +23,6 @@ __all__ = ["Fit", "Kind", "Model"]
 
 Values = NDArray[np.float64]
 Kind = Literal["lmm", "glmm", "ols", "panel", "iv"]
-Seed = np.random.Generator | int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -232,6 +232,7 @@ class Fit:
         random : whether to add the conditional modes of the random effects
         new_levels : whether levels not seen are an error, or have a random effect of zero
         """
+        choice("new_levels", new_levels, ("error", "zero"))
         return self.model.predict(table, random=random, new_levels=new_levels)
 
     def residuals(self, kind: Residuals = "response") -> Values:
@@ -240,11 +241,11 @@ class Fit:
 
     def simulate(self, rng: Seed, n: int = 1) -> Values:
         """Draw `n` new responses (n_obs, n) from the fitted model."""
-        return self.model.simulate(np.random.default_rng(rng), n)
+        return self.model.simulate(generator(rng), count("n", n))
 
     def refit(self, y: Values) -> "Fit":
         """Fit the same model to another response (n_obs,) of the same rows."""
-        return self.model.refit(np.asarray(y, dtype=np.float64))
+        return self.model.refit(numbers("A refit", y, self.n_obs))
 
     def confint(
         self, method: str = "wald", *, level: float | None = None, **options: Any
@@ -255,15 +256,18 @@ class Fit:
         the variance parameters as well.
         """
         level = self._level(level)
+        if method in ("bootstrap", "wild"):
+            options["rng"] = generator(options.get("rng"))
         if method != "wald":
             return self.model.confint(self, method, level, **options)
+        no_options("Wald's intervals", options)
         errors = std_errors(self.covariance)
         rows = tidy(self.names, self.coefficients, errors, self.df, level)
         return rows.select("term", "estimate", "conf_low", "conf_high")
 
     def bootstrap(self, n: int = 1000, *, rng: Seed, **options: Any) -> pl.DataFrame:
         """Refit to `n` simulated or resampled responses: one row each, a column per parameter."""
-        return self.model.bootstrap(self, n, np.random.default_rng(rng), **options)
+        return self.model.bootstrap(self, count("n", n), generator(rng), **options)
 
     def summary(self) -> str:
         """The fit as text for a terminal."""
@@ -274,12 +278,12 @@ class Fit:
         return rendering.markdown(self)
 
     def to_latex(self) -> str:
-        """The fit as a LaTeX fragment that needs `booktabs`."""
+        """The fit as a LaTeX fragment that needs `booktabs` and T1 `fontenc`."""
         return rendering.latex(self)
 
     def _level(self, level: float | None) -> float:
         level = self.conf_level if level is None else level
-        if not 0 < level < 1:
+        if not isinstance(level, float) or not 0 < level < 1:
             raise FitError(f"A confidence level lies between 0 and 1, not at {level}.")
         return level
 

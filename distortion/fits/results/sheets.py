@@ -8,7 +8,7 @@ from typing import Final
 from distortion.escape import to_html, to_latex, to_markdown
 
 WIDTH: Final = 88
-BOOKTABS: Final = "% Needs \\usepackage{booktabs} in the preamble.\n"
+BOOKTABS: Final = "% Needs \\usepackage{booktabs} and \\usepackage[T1]{fontenc} in the preamble.\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import polars as pl
 from distortion.errors import FitError
 from distortion.escape import to_html, to_markdown_line
 from distortion.fits.results import sheets
-from distortion.fits.results.rendering import by_error, fixed, significant
+from distortion.fits.results.rendering import by_error, fixed, share_name, significant
 from distortion.fits.results.result import Fit
 from distortion.fits.results.sheets import Sheet
 from distortion.labels import clean
@@ -128,6 +128,12 @@ def side_by_side(
     FitError
         There is no fit, or names do not belong one to each.
     """
+    for fit in fits:
+        if not isinstance(fit, Fit):
+            raise FitError(
+                f"Fits stand side by side, not {fit!r} ({type(fit).__name__}): give what fit_ols, "
+                "fit_lmm and so on return."
+            )
     if not fits:
         raise FitError("Give at least one fit: side_by_side(fit0, fit1).")
     if show not in ("std_error", "interval"):
@@ -177,7 +183,7 @@ def _numbers(fit: Fit) -> Values:
     for name, size in fit.groups.items():
         found["fit", f"Groups: {name}", "n"] = size
     for name, share in fit.r_squared.items():
-        found["fit", name, "r_squared"] = share
+        found["fit", share_name(name), "r_squared"] = share
     if np.isfinite(fit.loglik):
         restricted = " (REML)" if fit.estimator == "REML" else ""
         found["fit", f"Log-likelihood{restricted}", "loglik"] = fit.loglik
