@@ -29,7 +29,7 @@ from distortion.measures import (
     spread,
     variance_over_classes,
 )
-from distortion.schema import CELL, DENSE, FINETUNED, NETWORK, NO_METHOD
+from distortion.schema import CELL, DENSE, FINETUNED, NETWORK, NO_METHOD, PRUNED
 
 CONDITION: Final = tuple(column for column in CELL if column != "seed")
 Scale = Literal["error", "logit"]
@@ -40,7 +40,8 @@ def measures(log: Source) -> pl.DataFrame:
 
     Returns
     -------
-    One row per cell and class: the log's columns, then `recall`, `accuracy`, `balance`
+    One row per cell and class: `network` (a name, the unit of replication), the log's columns,
+    then `recall`, `accuracy`, `balance`
     (R − A), `normalized_balance` ((R − A) / A), the same four of the dense parent with the
     suffix `_dense`, `intensification` (I = B̄_t / B̄, null where B̄ = 0), `ratio_achieved`,
     `precision` and `f1` (where `predicted` is known; null without predictions), `forgotten` and
@@ -60,7 +61,9 @@ def measures(log: Source) -> pl.DataFrame:
             "forgotten": pl.col("correct_dense") - pl.col("kept"),
             "gained": pl.col("correct") - pl.col("kept"),
         }
-    return paired.with_columns(**more).drop("parent")
+    return paired.select(_network_name().alias("network"), pl.all().exclude("parent")).with_columns(
+        **more
+    )
 
 
 def pairs(
@@ -187,6 +190,25 @@ def conditions(log: Source) -> pl.DataFrame:
         log_spread("kappa").mean().exp().alias("kappa"),
     )
     return over_networks.join(pooled, on=CONDITION, how="left", maintain_order="left")
+
+
+def compressed_arm(log: Source, arm: str | None = None, split: str = "test") -> str:
+    """The compressed arm to analyse: `arm`, by default finetuned where the log has it.
+
+    Raises
+    ------
+    DesignError
+        If the log has no cell with that arm and split.
+    """
+    cells = read_log(log).cells
+    arms = cells.filter(pl.col("split") == split)["arm"].unique(maintain_order=True).to_list()
+    chosen = arm or (FINETUNED if FINETUNED in arms else PRUNED)
+    if chosen not in arms or chosen not in (PRUNED, FINETUNED):
+        raise DesignError(
+            f"No compressed cells to test: arm {chosen!r}, split {split!r}. This log has arms "
+            f"{arms} on that split and splits {cells['split'].unique().to_list()}."
+        )
+    return chosen
 
 
 def datasets_by_difficulty(log: Source, split: str = "test") -> list[str]:

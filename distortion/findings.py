@@ -11,6 +11,7 @@ import polars as pl
 from distortion.comparisons import changes_by_class, compared, slopes_by_condition
 from distortion.corrections import CORRECTIONS, Correction
 from distortion.designs import (
+    compressed_arm,
     datasets_by_difficulty,
     measures,
     methods,
@@ -30,7 +31,7 @@ from distortion.hypotheses import (
 )
 from distortion.log import RecallLog, Source, read_log
 from distortion.measures import log_spread
-from distortion.schema import CONTROL, FINETUNED, PRUNED
+from distortion.schema import CONTROL
 from distortion.verdicts import put_into_words, to_schema
 
 
@@ -75,7 +76,7 @@ def findings(
     """
     _check_options(level, correction)
     log = read_log(log)
-    arm = _choose_arm(log, arm, split)
+    arm = compressed_arm(log, arm, split)
     samples = (
         slopes(log)
         .filter(pl.col("split") == split, pl.col("arm").is_in([arm, CONTROL]))
@@ -109,17 +110,6 @@ def _check_options(level: float, correction: str) -> None:
         raise DesignError(
             f"Unknown correction {correction!r}. {did_you_mean(correction, CORRECTIONS)}"
         )
-
-
-def _choose_arm(log: RecallLog, arm: str | None, split: str) -> str:
-    arms = log.cells.filter(pl.col("split") == split)["arm"].unique(maintain_order=True).to_list()
-    chosen = arm or (FINETUNED if FINETUNED in arms else PRUNED)
-    if chosen not in arms or chosen not in (PRUNED, FINETUNED):
-        raise DesignError(
-            f"No compressed cells to test: arm {chosen!r}, split {split!r}. This log has arms "
-            f"{arms} on that split and splits {log.cells['split'].unique().to_list()}."
-        )
-    return chosen
 
 
 def _at_reference(samples: pl.DataFrame, reference: Mapping[str, str]) -> pl.DataFrame:

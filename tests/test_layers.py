@@ -15,6 +15,7 @@ LAYERS = [
     {"columns", "rules", "weaknesses", "log"},
     {"measures"},
     {"designs"},
+    {"counts"},
     {"frames"},
     {"hypotheses"},
     {"comparisons", "corrections", "fits"},
