@@ -2,9 +2,10 @@
 
 Each function returns one row per test: the CONDITION columns (null where the compared cells
 differ in them), `comparison` in words, the summary statistics `n`, `mean`, `sd` (and `n_b`,
-`mean_b`, `sd_b` for independent samples), `kappa` and `rho` beside the slope, `left_out` (cells
-without a partner or with an undefined slope), `balanced` (equal supports throughout) and `differs`
-(what else the cells differ in). One-sample slopes also have `n`, `mean` and `sd` of log κ.
+`mean_b`, `sd_b` for independent samples) with the `values` behind them, `kappa` and `rho` beside
+the slope, `left_out` (cells without a partner or with an undefined slope), `balanced` (equal
+supports throughout) and `differs` (what else the cells differ in). One-sample slopes also have
+`n`, `mean` and `sd` of log κ.
 """
 
 from collections.abc import Iterator
@@ -21,16 +22,48 @@ from distortion.schema import CONTROL
 # set was trained with a model and a recipe of its own.
 NUISANCE: Final = {"model": ("study", "recipe"), "dataset": ("study", "recipe", "model")}
 SEPARATOR: Final = " − "
-SUMMARY: Final = ("n", "mean", "sd", "left_out")
+SUMMARY: Final = ("n", "mean", "sd", "left_out", "values")
 Pair = tuple[object, object]
 
 
-def slopes_by_condition(samples: pl.DataFrame) -> pl.DataFrame:
-    """One sample of α per condition, with that of log κ beside it."""
+def by_condition(samples: pl.DataFrame, hypothesis: Hypothesis) -> pl.DataFrame:
+    """One sample of the measure per condition, with that of log κ beside it."""
     return (
         samples.group_by(CONDITION, maintain_order=True)
-        .agg(*_summary("alpha"), *_summary("log_kappa", "_log_kappa"), *_beside())
+        .agg(*_summary(hypothesis.measure), *_summary("log_kappa", "_log_kappa"), *_beside())
         .with_columns(comparison=pl.lit(""), differs=pl.lit(""))
+    )
+
+
+def trends(samples: pl.DataFrame, hypothesis: Hypothesis) -> pl.DataFrame:
+    """One sample per method: the slope of the measure on log2 ratio within each network.
+
+    Least squares over the ratios of a network, at least two; a network whose measure is undefined
+    at one of its ratios is left out. Empty where no network has two ratios.
+    """
+    rows = [c for c in CONDITION if c != "ratio"]
+    x = pl.col("ratio").log(2)
+    x = x - x.mean()
+    y = pl.col(hypothesis.measure)
+    slope = pl.when(y.is_not_null().all()).then((x * y).sum() / (x * x).sum())
+    networks = (
+        samples.group_by(*rows, "seed", maintain_order=True)
+        .agg(
+            slope.alias(hypothesis.measure),
+            pl.col("ratio").n_unique().alias("ratios"),
+            pl.col("balanced").all(),
+        )
+        .filter(pl.col("ratios") > 1)
+    )
+    return (
+        networks.group_by(rows, maintain_order=True)
+        .agg(*_summary(hypothesis.measure), pl.col("balanced").all())
+        .with_columns(
+            comparison=pl.lit(""),
+            differs=pl.lit(""),
+            kappa=pl.lit(None, pl.Float64),
+            rho=pl.lit(None, pl.Float64),
+        )
     )
 
 
@@ -96,7 +129,8 @@ def _differences(
     a = pairs.join(samples.rename({factor: "level_a"}), on=[*context, "level_a"], how="inner")
     b = pairs.join(samples.rename({factor: "level_b"}), on=[*context, "level_b"], how="inner")
     group = [*context, "level_a", "level_b"]
-    tested = _paired(a, b, group, hypothesis) if hypothesis.paired else _independent(a, b, group)
+    compare = _paired if hypothesis.paired else _independent
+    tested = compare(a, b, group, hypothesis)
     tested = pairs.join(tested, on=group, how="inner", maintain_order="left")
     names = [pl.col(c).map_elements(_plain, return_dtype=pl.String) for c in ("level_a", "level_b")]
     comparison = pl.concat_str(*names, separator=SEPARATOR).alias("comparison")
@@ -144,12 +178,16 @@ def _paired(
     )
 
 
-def _independent(a: pl.DataFrame, b: pl.DataFrame, group: list[str]) -> pl.DataFrame:
+def _independent(
+    a: pl.DataFrame, b: pl.DataFrame, group: list[str], hypothesis: Hypothesis
+) -> pl.DataFrame:
     """Two samples of different networks, summarized side by side."""
     free = [c for c in CONDITION if c in a.columns and c not in group]
     kept = [pl.col(c).first().alias(f"which_{c}") for c in free]
     one, other = (
-        side.group_by(group, maintain_order=True).agg(*_summary("alpha"), *_beside(), *kept)
+        side.group_by(group, maintain_order=True).agg(
+            *_summary(hypothesis.measure), *_beside(), *kept
+        )
         for side in (a, b)
     )
     both = one.join(other, on=group, suffix="_b", maintain_order="left")
@@ -168,7 +206,7 @@ def _independent(a: pl.DataFrame, b: pl.DataFrame, group: list[str]) -> pl.DataF
     ).select(
         *group,
         *SUMMARY,
-        *(f"{c}_b" for c in ("n", "mean", "sd")),
+        *(f"{c}_b" for c in ("n", "mean", "sd", "values")),
         "kappa",
         "rho",
         "balanced",
@@ -181,6 +219,7 @@ def _summary(measure: str, suffix: str = "") -> list[pl.Expr]:
     found = {"n": value.len(), "mean": value.mean(), "sd": value.std()}
     if not suffix:
         found["left_out"] = pl.col(measure).is_null().sum()
+        found["values"] = value.implode()
     return [expression.alias(f"{name}{suffix}") for name, expression in found.items()]
 
 

@@ -1,8 +1,5 @@
 """What stands in the report and in which order; how it is written is `distortion.pages`' matter."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import polars as pl
 
 from distortion.blocks import Block, Bullets, Contents, Section, Terms, Text
@@ -36,8 +33,8 @@ OTHER_ARMS = {
 COMPARISONS = ("ratio", "model", "dataset", "method")
 
 
-def contents(evidence: Evidence, options: Mapping[str, Any]) -> Contents:
-    """Compose the report; `options` are those of the call, for the provenance."""
+def contents(evidence: Evidence) -> Contents:
+    """Compose the report."""
     names = [d.name for d in evidence.scope.datasets]
     return Contents(
         f"Recall distortion: {listed(names, 3)}",
@@ -53,7 +50,7 @@ def contents(evidence: Evidence, options: Mapping[str, Any]) -> Contents:
             Section("accuracy", "Accuracy and variance", _accuracy(evidence)),
             Section("limitations", "Limitations", (Bullets(tuple(limitations(evidence.scope))),)),
             Section("methods", "Methods in short", _methods(evidence)),
-            Section("provenance", "Provenance", _provenance(evidence, options)),
+            Section("provenance", "Provenance", _provenance(evidence)),
         ),
     )
 
@@ -170,7 +167,7 @@ def _control(evidence: Evidence) -> tuple[Block, ...]:
         ),
         table,
         against_control(versus, scope.methods),
-        results.comparison_table(versus, family, scope.equal_variances),
+        results.comparison_table(versus, family, scope.settings),
     )
 
 
@@ -190,7 +187,7 @@ def _classes(evidence: Evidence) -> tuple[Block, ...]:
     parts = _contexts(found, "classes")
     blocks: list[Block] = _left_out(len(parts))
     blocks += [
-        recall_changes(classes, name, heading, evidence.scope.level)
+        recall_changes(classes, name, heading, evidence.scope.settings.level)
         for classes, name, heading in parts[:MOST_CONTEXTS]
     ]
     if losses.height:
@@ -216,7 +213,7 @@ def _comparisons(evidence: Evidence) -> tuple[Block, ...]:
             continue
         asked = results.family(family.family, rows)
         blocks.append(Text(f"{asked.question} {compared_in_words(rows)}"))
-        blocks.append(results.comparison_table(rows, asked, evidence.scope.equal_variances))
+        blocks.append(results.comparison_table(rows, asked, evidence.scope.settings))
     return tuple(blocks)
 
 
@@ -245,8 +242,8 @@ def _methods(evidence: Evidence) -> tuple[Block, ...]:
     )
 
 
-def _provenance(evidence: Evidence, options: Mapping[str, Any]) -> tuple[Block, ...]:
-    call = origins.call_table(evidence.log.source, options)
+def _provenance(evidence: Evidence) -> tuple[Block, ...]:
+    call = origins.call_table(evidence.log.source, evidence.options)
     if not evidence.log.provenance:
         missing = "The log came without provenance: device, times and code of the runs are unknown."
         return (Text(missing), call)

@@ -6,11 +6,10 @@ arm before the compressed ones, ratios ascending.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
-from distortion.corrections import Correction
 from distortion.designs import (
     CONDITION,
     conditions,
@@ -20,11 +19,12 @@ from distortion.designs import (
     models_by_complexity,
     slopes,
 )
-from distortion.findings import findings
+from distortion.findings import found_with
 from distortion.labels import with_class_labels
 from distortion.log import RecallLog
 from distortion.schema import ARMS, CONTROL, DENSE, NO_METHOD
 from distortion.scope import Scope, scope
+from distortion.settings import Settings
 
 PLACES: Final = ("study", "dataset", "model", "recipe", "intervention", "method", "arm")
 BOUNDS: Final = ("conf_low", "conf_high")
@@ -49,6 +49,11 @@ class Evidence:
     conditions: pl.DataFrame
     measures: pl.DataFrame
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options of the call, the arm that was chosen among them."""
+        return self.scope.settings.record() | {"arm": self.scope.arm}
+
     def family(self, *names: str) -> pl.DataFrame:
         """The findings of these families."""
         return self.findings.filter(pl.col("family").is_in(names))
@@ -63,26 +68,10 @@ class Evidence:
         return rows.with_columns(bounds).drop("before")
 
 
-def gather(
-    log: RecallLog,
-    *,
-    arm: str | None,
-    split: str,
-    level: float,
-    correction: Correction,
-    equal_variances: bool,
-    reference_models: Mapping[str, str] | None,
-) -> Evidence:
-    """Compute what the report reads; parameters as for `distortion.findings`."""
-    found = findings(
-        log,
-        arm=arm,
-        split=split,
-        level=level,
-        correction=correction,
-        equal_variances=equal_variances,
-        reference_models=reference_models,
-    )
+def gather(log: RecallLog, settings: Settings) -> Evidence:
+    """Compute what the report reads."""
+    found = found_with(log, settings)
+    split = settings.split
     tested = found.filter(pl.col("family") == "cell")["arm"][0]
     order = {
         "dataset": datasets_by_difficulty(log, split),
@@ -93,15 +82,7 @@ def gather(
     on_split = pl.col("split") == split
     cells = in_order(slopes(log).filter(on_split), order)
     rows = measures(log).filter(on_split, pl.col("arm").is_in([DENSE, CONTROL, tested]))
-    facts = scope(
-        log,
-        cells,
-        arm=tested,
-        split=split,
-        level=level,
-        correction=correction,
-        equal_variances=equal_variances,
-    )
+    facts = scope(log, cells, arm=tested, settings=settings)
     return Evidence(
         log,
         facts,

@@ -8,14 +8,13 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from distortion.corrections import Correction
 from distortion.errors import ReportError
 from distortion.evidence import Evidence, gather
 from distortion.log import Source, read_log
+from distortion.settings import chosen
 from distortion.tables.origins import versions
 from distortion.tables.render import csv_table, latex_table
 
@@ -32,12 +31,7 @@ def report(
     out: str | os.PathLike[str],
     *,
     force: bool = False,
-    arm: str | None = None,
-    split: str = "test",
-    level: float = 0.95,
-    correction: Correction = "bonferroni",
-    equal_variances: bool = False,
-    reference_models: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> list[Path]:
     """Analyse a log and write the report into the folder `out`.
 
@@ -46,8 +40,7 @@ def report(
     log : whatever `distortion.read_log` reads
     out : folder to create
     force : replace `out` if it holds an earlier report
-    arm, split, level, correction, equal_variances, reference_models : as for
-        `distortion.findings`
+    options : as for `distortion.findings`, by name
 
     Returns
     -------
@@ -65,28 +58,12 @@ def report(
 
     target = Path(out)
     _check_target(target, force=force)
-    options = {
-        "arm": arm,
-        "split": split,
-        "level": level,
-        "correction": correction,
-        "equal_variances": equal_variances,
-        "reference_models": dict(reference_models) if reference_models else None,
-    }
-    evidence = gather(
-        read_log(log),
-        arm=arm,
-        split=split,
-        level=level,
-        correction=correction,
-        equal_variances=equal_variances,
-        reference_models=reference_models,
-    )
-    options["arm"] = evidence.scope.arm
+    settings = chosen(options)
+    evidence = gather(read_log(log), settings)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
         draft = Path(scratch) / "report"
-        written = _write(draft, contents(evidence, options), findings_json(evidence, options))
+        written = _write(draft, contents(evidence), findings_json(evidence))
         names = [path.relative_to(draft) for path in written]
         if target.exists():
             target.replace(Path(scratch) / "earlier")
@@ -94,14 +71,14 @@ def report(
     return [target / name for name in names]
 
 
-def findings_json(evidence: Evidence, options: Mapping[str, Any]) -> str:
+def findings_json(evidence: Evidence) -> str:
     """Every finding as JSON; what is undefined is null, never NaN."""
     rows = evidence.findings.drop("class_label").to_dicts()
     record = {
         "schema": SCHEMA,
         "versions": versions(),
         "source": evidence.log.source,
-        "options": options,
+        "options": evidence.options,
         "findings": [{k: _finite(value) for k, value in row.items()} for row in rows],
     }
     return json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -8,7 +8,6 @@ from typing import Final
 
 import polars as pl
 
-from distortion.corrections import Correction
 from distortion.designs import CONDITION, datasets_by_difficulty, methods, models_by_complexity
 from distortion.log import RecallLog
 from distortion.schema import (
@@ -21,6 +20,7 @@ from distortion.schema import (
     NO_METHOD,
     PRUNED,
 )
+from distortion.settings import Settings
 
 NETWORK_FREE: Final = tuple(c for c in NETWORK if c != "seed")
 
@@ -85,9 +85,7 @@ class Scope:
     provenance: bool
     arm: str
     split: str
-    level: float
-    correction: Correction
-    equal_variances: bool
+    settings: Settings
 
     @property
     def has_control(self) -> bool:
@@ -112,12 +110,10 @@ def scope(
     slopes: pl.DataFrame,
     *,
     arm: str,
-    split: str,
-    level: float,
-    correction: Correction,
-    equal_variances: bool,
+    settings: Settings,
 ) -> Scope:
     """Collect the facts; `slopes` is `distortion.slopes(log)` on that split."""
+    split = settings.split
     cells = log.cells.filter(pl.col("split") == split)
     used = slopes.filter(pl.col("arm").is_in([arm, CONTROL]))
     tested = used.filter(pl.col("arm") == arm)
@@ -153,9 +149,7 @@ def scope(
         provenance=bool(log.provenance),
         arm=arm,
         split=split,
-        level=level,
-        correction=correction,
-        equal_variances=equal_variances,
+        settings=settings,
     )
 
 

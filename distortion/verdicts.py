@@ -5,7 +5,7 @@ from typing import Final
 import polars as pl
 
 from distortion.designs import CONDITION
-from distortion.hypotheses import Hypothesis
+from distortion.hypotheses import SLOPE, Hypothesis
 
 FEW_NETWORKS: Final = 5
 FINDINGS: Final = pl.Schema(
@@ -25,10 +25,13 @@ FINDINGS: Final = pl.Schema(
         "conf_high": pl.Float64(),
         "conf_level": pl.Float64(),
         "null": pl.Float64(),
+        "margin": pl.Float64(),
         "side": pl.String(),
         "correction": pl.String(),
         "n_tests": pl.Int64(),
         "p_corrected": pl.Float64(),
+        "p_permutation": pl.Float64(),
+        "effect_size": pl.Float64(),
         "networks": pl.Int64(),
         "networks_b": pl.Int64(),
         "kappa": pl.Float64(),
@@ -50,19 +53,13 @@ def put_into_words(
     `alpha` is the family-wise error rate; `doubt` a caveat of the whole family, or empty.
     """
     above, below = pl.col("conf_low") > hypothesis.null, pl.col("conf_high") < hypothesis.null
-    marked = pl.col("conf_low").is_not_null() & (hypothesis.factor is None)
+    one_sample = hypothesis.factor is None and hypothesis.kind == "difference"
+    marked = pl.col("conf_low").is_not_null() & one_sample
     mark = pl.when(above).then(pl.lit(">")).when(below).then(pl.lit("<")).otherwise(pl.lit("?"))
-    significant = pl.col("p_corrected") < alpha
-    larger = pl.col("estimate") > hypothesis.null
-    up, down = _words(hypothesis)
     verdict = (
         pl.when(pl.col("p_corrected").is_null())
         .then(pl.lit("no test"))
-        .when(~significant)
-        .then(pl.lit("undecided"))
-        .when(larger)
-        .then(up)
-        .otherwise(down)
+        .otherwise(_verdict(hypothesis, pl.col("p_corrected") < alpha))
     )
     size = pl.col("n") if "n_b" not in tested.columns else pl.min_horizontal("n", "n_b")
     why = (
@@ -83,7 +80,6 @@ def put_into_words(
     return tested.with_columns(
         pl.lit(hypothesis.family).alias("family"),
         pl.lit(hypothesis.measure).alias("measure"),
-        pl.lit(hypothesis.null).alias("null"),
         pl.lit(hypothesis.side).alias("side"),
         pl.when(marked).then(mark).alias("mark"),
         verdict.alias("verdict"),
@@ -93,20 +89,39 @@ def put_into_words(
     )
 
 
-def _words(hypothesis: Hypothesis) -> tuple[pl.Expr, pl.Expr]:
-    """The verdict above and below the null.
+def _verdict(hypothesis: Hypothesis, significant: pl.Expr) -> pl.Expr:
+    """The verdict of tests that were possible."""
+    undecided = pl.lit("undecided")
+    low, high, margin = pl.col("conf_low"), pl.col("conf_high"), pl.col("margin")
+    if hypothesis.kind == "equivalence":
+        within = pl.format("equivalent within ±{}", _plain(margin))
+        beyond = pl.format("differs by more than {}", _plain(margin))
+        outside = (low > hypothesis.null + margin) | (high < hypothesis.null - margin)
+        return pl.when(significant).then(within).when(outside).then(beyond).otherwise(undecided)
+    if hypothesis.kind == "non-inferiority":
+        points = _plain(100 * margin)
+        kept = pl.format("loses at most {} points", points)
+        lost = pl.format("loses more than {} points", points)
+        return pl.when(significant).then(kept).when(high < -margin).then(lost).otherwise(undecided)
+    up, down = map(pl.lit, hypothesis.words)
+    if hypothesis.words == SLOPE:
+        # A slope below 1 alone does not mean that gaps closed: noise in the dense balance gives
+        # it (regression dilution), and so do gaps that grew between other classes. The interval
+        # of the spread κ decides, where it can.
+        down = (
+            pl.when(pl.col("kappa_high") < 1)
+            .then(pl.lit("evens out"))
+            .when(pl.col("kappa_low") > 1)
+            .then(pl.lit("reorders and widens"))
+            .otherwise(down)
+        )
+    larger = pl.col("estimate") > hypothesis.null
+    return pl.when(~significant).then(undecided).when(larger).then(up).otherwise(down)
 
-    A slope below 1 alone does not mean that gaps closed: noise in the dense balance gives it
-    (regression dilution), and so do gaps that grew between other classes. The interval of the
-    spread κ decides, where it can.
-    """
-    if hypothesis.measure == "recall_change":
-        return pl.lit("gains"), pl.lit("loses")
-    if hypothesis.factor is not None:
-        return pl.lit("larger slope"), pl.lit("smaller slope")
-    narrower = pl.when(pl.col("kappa_high") < 1).then(pl.lit("evens out"))
-    wider = narrower.when(pl.col("kappa_low") > 1).then(pl.lit("reorders and widens"))
-    return pl.lit("intensifies"), wider.otherwise(pl.lit("slope below 1"))
+
+def _plain(number: pl.Expr) -> pl.Expr:
+    """A number as its user wrote it."""
+    return number.round(6).cast(pl.String).str.strip_suffix(".0")
 
 
 def to_schema(table: pl.DataFrame) -> pl.DataFrame:

@@ -19,20 +19,12 @@ from distortion.figures.control import against_control
 from distortion.figures.curves import accuracy_plane, variance_curves
 from distortion.figures.slopes import slope_boxes
 from distortion.schema import CONTROL
+from distortion.settings import Settings
 from tests.planted import planted_log
-
-OPTIONS = {
-    "arm": None,
-    "split": "test",
-    "level": 0.95,
-    "correction": "bonferroni",
-    "equal_variances": False,
-    "reference_models": None,
-}
 
 
 def evidence_of(**planted):
-    return gather(read_log(planted_log(**planted)), **OPTIONS)
+    return gather(read_log(planted_log(**planted)), Settings())
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,8 @@ def family(table: pl.DataFrame, name: str) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def found() -> pl.DataFrame:
-    return ds.findings(planted(RNG(1), PAPER_LIKE, methods=("magnitude", "random"), control=0.95))
+    log = planted(RNG(1), PAPER_LIKE, methods=("magnitude", "random"), control=0.95)
+    return ds.findings(log, correction="bonferroni", one_sided=True)
 
 
 def test_planted_slopes_are_recovered_with_the_papers_marks(found: pl.DataFrame) -> None:
@@ -51,7 +52,7 @@ def test_cells_agree_with_scipy() -> None:
 
 def test_ratios_are_compared_with_the_next_one_paired_and_one_sided() -> None:
     log = planted(RNG(3), PAPER_LIKE, networks=6, noise=0.01)
-    rows = family(ds.findings(log), "ratio")
+    rows = family(ds.findings(log, correction="bonferroni", one_sided=True), "ratio")
     assert rows["comparison"].to_list() == ["4 − 2", "10 − 4", "20 − 10", "50 − 20"]
     wide = ds.slopes(log).pivot(on="ratio", index="seed", values="alpha")
     test = stats.ttest_rel(wide["4.0"].to_numpy(), wide["2.0"].to_numpy(), alternative="greater")
@@ -95,7 +96,8 @@ def test_models_are_compared_by_size_not_by_name() -> None:
 @pytest.mark.parametrize("equal", [True, False])
 def test_independent_tests_are_welch_unless_asked_otherwise(equal: bool) -> None:
     log = models(RNG(5))
-    row = family(ds.findings(log, equal_variances=equal), "model").row(0, named=True)
+    found = ds.findings(log, equal_variances=equal, one_sided=True)
+    row = family(found, "model").row(0, named=True)
     by = {m: g["alpha"].to_numpy() for (m,), g in ds.slopes(log).group_by("model")}
     test = stats.ttest_ind(by["zeta"], by["alpha"], equal_var=equal, alternative="greater")
     assert row["p_value"] == pytest.approx(test.pvalue)
@@ -303,3 +305,87 @@ def test_the_false_positive_rate_is_nominal_without_noise_in_the_dense_balance()
         wrong += (cells["verdict"] != "undecided").any()
     # Binomial(400, 0.05): mean 20, SD 4.4; three SDs on either side.
     assert 7 <= wrong <= 33
+
+
+def test_every_family_has_its_declared_correction_and_two_sides() -> None:
+    log = planted(RNG(1), PAPER_LIKE, methods=("magnitude", "random"), control=0.95)
+    table = ds.findings(log)
+    assert table.filter(pl.col("margin").is_null())["side"].unique().to_list() == ["two-sided"]
+    by_family = dict(table.select("family", "correction").unique().iter_rows())
+    assert by_family.pop("class") == "benjamini-hochberg"
+    assert set(by_family.values()) == {"holm"}
+
+
+def test_spread_and_its_control_are_tested_on_log_kappa(found: pl.DataFrame) -> None:
+    rows = family(found, "spread").filter(pl.col("method") == "magnitude")
+    np.testing.assert_allclose(np.exp(rows["estimate"]), list(PAPER_LIKE.values()), rtol=0.03)
+    assert rows["verdict"].to_list()[0] == "narrower gaps"
+    assert rows["verdict"].to_list()[-1] == "wider gaps"
+    versus = family(found, "spread versus control").filter(pl.col("method") == "magnitude")
+    np.testing.assert_allclose(
+        versus["estimate"], np.log(np.array(list(PAPER_LIKE.values())) / 0.95), atol=0.04
+    )
+
+
+def test_trends_are_slopes_on_log2_ratio_within_networks() -> None:
+    log = planted(RNG(21), PAPER_LIKE, networks=7, noise=0.01)
+    (row,) = family(ds.findings(log), "trend").iter_rows(named=True)
+    cells = ds.slopes(log)
+    fitted = [
+        np.polyfit(np.log2(part["ratio"]), part["alpha"], 1)[0]
+        for part in cells.partition_by("network")
+    ]
+    test = stats.ttest_1samp(fitted, 0.0)
+    assert row["estimate"] == pytest.approx(np.mean(fitted))
+    assert row["p_value"] == pytest.approx(test.pvalue)
+    assert row["verdict"] == "rises with ratio"
+    assert row["ratio"] is None
+    single = family(ds.findings(planted(RNG(22), {2.0: 1.2})), "trend")
+    assert single.height == 0
+
+
+def test_equivalence_is_two_one_sided_tests() -> None:
+    log = planted(RNG(23), {2.0: 1.02, 4.0: 1.5}, networks=12, noise=0.003, control=1.0)
+    rows = family(ds.findings(log, margin=0.1, correction="none"), "equivalence")
+    assert rows["verdict"].to_list() == ["equivalent within ±0.1", "differs by more than 0.1"]
+    wide = ds.slopes(log).pivot(on="ratio", index="seed", values="alpha")
+    difference = (wide["2.0"] - wide["1.0"]).to_numpy()
+    lower = stats.ttest_1samp(difference, -0.1, alternative="greater").pvalue
+    upper = stats.ttest_1samp(difference, 0.1, alternative="less").pvalue
+    assert rows["p_value"][0] == pytest.approx(max(lower, upper))
+    # Two tests in the column: 97.5 % each, so that the interval that decides has 95 %.
+    interval = stats.ttest_1samp(difference, 0).confidence_interval(0.95)
+    assert rows["conf_low"][0] == pytest.approx(interval.low)
+
+
+def test_classes_are_shown_to_lose_little_or_much() -> None:
+    log = planted(RNG(24), {4.0: 1.0}, networks=10, noise=0.0005, accuracy=0.85)
+    lost = pl.when((pl.col("arm") == "finetuned") & (pl.col("class_id") == 3)).then(1500)
+    log = log.with_columns(pl.col("correct") - lost.otherwise(0))
+    rows = family(ds.findings(log, class_margin=0.12), "class margin")
+    verdicts = dict(rows.select("class_id", "verdict").iter_rows())
+    assert verdicts.pop(3) == "loses more than 12 points"
+    assert set(verdicts.values()) == {"loses at most 12 points"}
+    assert rows["null"].unique().to_list() == [-0.12]
+
+
+def test_permutations_and_effect_sizes_stand_beside_t_tests() -> None:
+    log = planted(RNG(25), PAPER_LIKE, networks=6, noise=0.02, control=0.95)
+    table = ds.findings(log)
+    tests = table.filter(pl.col("p_value").is_not_null(), pl.col("margin").is_null())
+    assert tests["p_permutation"].null_count() == 0
+    # Six networks: 64 sign flips, so that no p lies below 2/64.
+    assert tests["p_permutation"].min() >= 2 / 64 - 1e-12
+    row = family(table, "cell").row(0, named=True)
+    alpha = ds.slopes(log).filter(pl.col("ratio") == 2, pl.col("arm") == "finetuned")["alpha"]
+    g = (alpha.mean() - 1) / alpha.std() * (1 - 3 / (4 * 5 - 1))
+    assert row["effect_size"] == pytest.approx(g)
+    assert table.equals(ds.findings(log))
+    margins = table.filter(pl.col("margin").is_not_null())
+    assert margins["p_permutation"].null_count() == margins.height
+
+
+@pytest.mark.parametrize("options", [{"margin": 0}, {"class_margin": -1.0}])
+def test_margins_are_positive(options: dict[str, float]) -> None:
+    with pytest.raises(DesignError, match="positive difference"):
+        ds.findings(planted(RNG(18), {2.0: 1.2}), **options)

@@ -17,6 +17,7 @@ from distortion.prose.methods import tests_in_words as describe_tests
 from distortion.prose.population import population
 from distortion.prose.verdict import verdict
 from distortion.scope import Dataset, Scope
+from distortion.settings import Settings
 from distortion.verdicts import FINDINGS
 
 SCOPE = Scope(
@@ -45,9 +46,7 @@ SCOPE = Scope(
     provenance=True,
     arm="finetuned",
     split="test",
-    level=0.95,
-    correction="bonferroni",
-    equal_variances=False,
+    settings=Settings(),
 )
 DEFAULTS = {
     "study": "s",
@@ -337,9 +336,8 @@ def test_methods_say_which_variance_and_correction():
     assert "Welch's" in text
     assert "between networks (seeds)" in text
     assert "below 0.05" in text
-    pooled = " ".join(
-        describe_tests(replace(SCOPE, equal_variances=True, correction="holm"), [0.9])
-    )
+    chosen = Settings(equal_variances=True, correction="holm")
+    pooled = " ".join(describe_tests(replace(SCOPE, settings=chosen), [0.9]))
     assert "pooled variance" in pooled
     assert "Holm" in pooled
 

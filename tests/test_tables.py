@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from distortion import conditions, escape, findings, read_log, slopes
 from distortion.labels import clean, counted, listed, with_class_labels
 from distortion.scope import failed_cells, missing_cells
+from distortion.settings import Settings
 from distortion.tables import facts, numbers, origins, results
 from distortion.tables.render import csv_table, html_table, latex_table, markdown_table
 from distortion.tables.table import PAGE_ROWS, Column, Table
@@ -28,7 +29,7 @@ def log():
 
 @pytest.fixture(scope="module")
 def found(log):
-    return findings(log)
+    return findings(log, correction="bonferroni", one_sided=True)
 
 
 def small_table(name: str = "x", mark: str = ">") -> Table:
@@ -296,7 +297,7 @@ def test_slope_table_matches_findings_and_conditions(log, found):
 )
 def test_comparisons_say_how_they_were_tested(found, family, words):
     rows = found.filter(pl.col("family") == family)
-    table = results.comparison_table(rows, results.family(family, rows), False)
+    table = results.comparison_table(rows, results.family(family, rows), Settings())
     assert table.notes[0].startswith(words)
     assert "Bonferroni" in table.notes[0]
     assert table.data.height == rows.height
@@ -306,8 +307,9 @@ def test_independent_tests_name_their_variance():
     log = planted_log(seeds=4, ratios=(2.0,), methods=("magnitude",))
     rows = findings(log).filter(pl.col("family") == "model")
     model = results.family("model", rows)
-    assert "Welch" in results.comparison_table(rows, model, False).notes[0]
-    assert "pooled" in results.comparison_table(rows, model, True).notes[0]
+    assert "Welch" in results.comparison_table(rows, model, Settings()).notes[0]
+    pooled = results.comparison_table(rows, model, Settings(equal_variances=True))
+    assert "pooled" in pooled.notes[0]
 
 
 def test_classes_before_and_after(log, found):

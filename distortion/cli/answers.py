@@ -10,6 +10,7 @@ from distortion.cli.group import command, force_option, log_argument, test_optio
 from distortion.evidence import gather
 from distortion.log import read_log
 from distortion.report import findings_json, report
+from distortion.settings import chosen
 from distortion.tables.render import csv_table, markdown_table
 from distortion.tables.table import Table
 
@@ -30,11 +31,11 @@ def show_findings(log: str, layout: str, **options: Any) -> None:
     from distortion.blocks import Text
     from distortion.contents import answer, found
 
-    evidence = gather(read_log(log), **options)
+    evidence = gather(read_log(log), chosen(options))
     if layout == "csv":
         click.echo(csv_table(evidence.findings.drop("class_label")), nl=False)
     elif layout == "json":
-        click.echo(findings_json(evidence, options), nl=False)
+        click.echo(findings_json(evidence), nl=False)
     else:
         click.echo(f"{click.wrap_text(answer(evidence), width=100)}\n")
         for block in found(evidence):

@@ -78,13 +78,33 @@ def test_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--correction",
             type=click.Choice(get_args(Correction)),
-            default="bonferroni",
-            help="For many tests, within a column of a table.",
+            help="For many tests, within a column of a table; bonferroni is the paper's. "
+            "[default: holm, for changes of classes benjamini-hochberg]",
+        ),
+        click.option(
+            "--one-sided",
+            is_flag=True,
+            help="Test the directions that the paper expects one-sided, as it does.",
+        ),
+        click.option(
+            "--margin",
+            type=click.FloatRange(0, min_open=True),
+            default=0.1,
+            help="Difference of slopes α that still counts as equivalent.",
+        ),
+        click.option(
+            "--class-margin",
+            type=click.FloatRange(0, 1, min_open=True),
+            default=0.01,
+            help="Loss of recall (share) with which a class still counts as kept.",
         ),
         click.option(
             "--equal-variances",
             is_flag=True,
             help="Student's pooled variance in independent t-tests instead of Welch's.",
+        ),
+        click.option(
+            "--seed", "rng", type=click.IntRange(0), default=0, help="Of permutation tests."
         ),
         click.option(
             "--reference-model",

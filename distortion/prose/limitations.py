@@ -183,7 +183,7 @@ def untested_images(scope: Scope) -> str | None:
 
 def uncorrected(scope: Scope) -> str | None:
     """S10: the families of tests."""
-    if scope.correction == "none":
+    if scope.settings.correction == "none":
         return "p-values are not corrected for the number of tests: some will be small by chance."
     return (
         "p-values are corrected within a column of a table, as in the paper, not over the whole "

@@ -53,20 +53,30 @@ READING: Final = (
 
 def tests_in_words(scope: Scope, intervals: list[float]) -> list[str]:
     """How hypotheses were tested; `intervals` are the levels of the slopes' intervals."""
-    independent = "Student's with pooled variance" if scope.equal_variances else "Welch's"
+    independent = "Student's with pooled variance" if scope.settings.equal_variances else "Welch's"
+    level = scope.settings.level
     levels = " or ".join(numbers.confidence(level) for level in sorted(set(intervals)))
     return [
         "The unit of replication is the network: one value of α per network and condition.",
         f"Intervals of α are t-based at {levels}, so that all intervals of one column hold "
-        f"together with {numbers.confidence(scope.level)} confidence (Bonferroni). They show the "
+        f"together with {numbers.confidence(level)} confidence (Bonferroni). They show the "
         "variation between networks (seeds).",
         "Comparisons within a network (ratio, method, control) use paired t-tests, comparisons "
-        f"between networks (model, data set) {independent} t-tests. Throughout, "
-        f"{CORRECTED[scope.correction]}.",
-        f"A verdict needs a corrected p below {numbers.significant(1 - scope.level)}; the mark "
+        f"between networks (model, data set) {independent} t-tests. {_corrected(scope)}",
+        f"A verdict needs a corrected p below {numbers.significant(1 - level)}; the mark "
         "comes from the interval alone. Below 1, the interval of κ (t-based on log κ, at the same "
         "level) decides whether gaps even out, reorder and widen, or neither can be said.",
         "Source of α and of the families of tests: Good et al. (2022), Recall Distortion in Neural "
         "Network Pruning and the Undecayed Pruning Algorithm, NeurIPS; arXiv 2206.02976. κ, ρ, the "
         "control arm and the tests of classes are additions.",
     ]
+
+
+def _corrected(scope: Scope) -> str:
+    chosen = scope.settings.correction
+    if chosen is not None:
+        return f"Throughout, {CORRECTED[chosen]}."
+    return (
+        "p-values are corrected within their column by Holm's method, those of changes of classes "
+        "by Benjamini and Hochberg's."
+    )

@@ -1,14 +1,16 @@
 """The tables of slopes and of their comparisons, from findings and conditions."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import polars as pl
 
 from distortion.designs import CONDITION
-from distortion.hypotheses import CATALOGUE, MODEL_UNORDERED, Hypothesis
+from distortion.hypotheses import CATALOGUE, Hypothesis, unordered
 from distortion.labels import CONTEXT, clean, counted, setting
 from distortion.schema import CONTROL
+from distortion.settings import Settings
 from distortion.tables import numbers
 from distortion.tables.table import NAME, Column, Row, Table, Tone, identity, number, share, text
 
@@ -132,7 +134,7 @@ def arm_table(conditions: pl.DataFrame, name: str, caption: str) -> Table:
     return Table(name, caption, conditions, columns, ("SD: between networks (seeds).",))
 
 
-def comparison_table(found: pl.DataFrame, hypothesis: Hypothesis, equal_variances: bool) -> Table:
+def comparison_table(found: pl.DataFrame, hypothesis: Hypothesis, settings: Settings) -> Table:
     """The tests of one family that compares levels of a factor."""
     columns = (
         *identity(found, [c for c in CONDITION if c not in ("split", "arm")]),
@@ -150,13 +152,15 @@ def comparison_table(found: pl.DataFrame, hypothesis: Hypothesis, equal_variance
         f"{hypothesis.question} ({where(found)})",
         found,
         columns,
-        (tested_how(found, hypothesis, equal_variances), *common_caveat(found)),
+        (tested_how(found, hypothesis, settings), *common_caveat(found)),
     )
 
 
-def tested_how(found: pl.DataFrame, hypothesis: Hypothesis, equal_variances: bool) -> str:
+def tested_how(found: pl.DataFrame, hypothesis: Hypothesis, settings: Settings) -> str:
     """Which test, on which side, corrected how: a note for the table."""
-    independent = "Student's t-tests, pooled variance" if equal_variances else "Welch's t-tests"
+    independent = (
+        "Student's t-tests, pooled variance" if settings.equal_variances else "Welch's t-tests"
+    )
     kind = "Paired t-tests (same dense network)" if hypothesis.paired else independent
     sizes = sorted(set(found["n_tests"].drop_nulls()))
     tests = counted(sizes[-1], "test") if sizes else "no test"
@@ -210,9 +214,9 @@ def common_caveat(found: pl.DataFrame) -> list[str]:
 def family(name: str, found: pl.DataFrame) -> Hypothesis:
     """The hypothesis of a family of the catalogue, as its findings were tested."""
     hypothesis = next(h for h in CATALOGUE if h.family == name)
-    if name == MODEL_UNORDERED.family and set(found["side"]) == {MODEL_UNORDERED.side}:
-        return MODEL_UNORDERED
-    return hypothesis
+    hypothesis = replace(hypothesis, side=found["side"][0])
+    doubtful = found["caveat"].str.contains("without a direction", literal=True).any()
+    return unordered(hypothesis) if hypothesis.factor == "model" and doubtful else hypothesis
 
 
 def _tone(row: Row) -> Tone:
