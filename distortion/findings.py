@@ -3,13 +3,16 @@
 Every family of `distortion.hypotheses` is tested, then corrected as a whole, then put into words.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import polars as pl
 
 from distortion.comparisons import by_condition, changes_by_class, compared, trends
 from distortion.corrections import Correction
+from distortion.covariates import covariate_effects
 from distortion.designs import (
     compressed_arm,
     datasets_by_difficulty,
@@ -20,12 +23,12 @@ from distortion.designs import (
     slopes,
 )
 from distortion.errors import DesignError
-from distortion.hypotheses import CLASS, Hypothesis, unordered
+from distortion.hypotheses import Hypothesis, Samples, unordered
 from distortion.log import RecallLog, Source, read_log
 from distortion.measures import log_spread
 from distortion.schema import CONTROL
 from distortion.settings import Seed, Settings
-from distortion.testing import tested
+from distortion.testing import adopted, tested
 from distortion.verdicts import put_into_words, to_schema
 
 
@@ -107,10 +110,15 @@ def found_with(log: RecallLog, settings: Settings) -> pl.DataFrame:
         if hypothesis.factor == "model" and not sizes_are_known(log):
             hypothesis = unordered(hypothesis)
             doubt = "sizes of models unknown or equal: compared by name, without a direction"
-        tests = _samples_of(hypothesis, log, rows, arm, split, order)
-        if tests.height:
+        asked = Asked(log, rows, arm, split, order)
+        tests = SAMPLES[hypothesis.samples](asked, hypothesis)
+        if not tests.height:
+            continue
+        if "mean" in tests.columns:
             found = tested(tests, hypothesis, settings, generator)
-            tables.append(put_into_words(found, hypothesis, 1 - settings.level, doubt))
+        else:
+            found = adopted(tests, hypothesis, settings)
+        tables.append(put_into_words(found, hypothesis, 1 - settings.level, doubt))
     return pl.concat([to_schema(table) for table in tables])
 
 
@@ -125,25 +133,55 @@ def _at_reference(samples: pl.DataFrame, reference: Mapping[str, str]) -> pl.Dat
     return samples.filter(wanted.is_null() | (pl.col("model") == wanted))
 
 
-def _samples_of(
-    hypothesis: Hypothesis,
-    log: RecallLog,
-    samples: pl.DataFrame,
-    arm: str,
-    split: str,
-    order: dict[str, list[str]],
-) -> pl.DataFrame:
-    """One row per test of this family, see `distortion.comparisons`; empty if there is none."""
-    if hypothesis.measure == CLASS.measure:
-        rows = measures(log).filter(pl.col("split") == split, pl.col("arm").is_in([arm, CONTROL]))
-        change = (pl.col("correct") - pl.col("correct_dense")) / pl.col("n")
-        return changes_by_class(rows.with_columns(recall_change=change))
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What every family may need.
+
+    Attributes
+    ----------
+    samples : cells of the arm asked for and of the control arm, with every measure
+    order : levels of data sets, models and methods in the order of comparison
+    """
+
+    log: RecallLog
+    samples: pl.DataFrame
+    arm: str
+    split: str
+    order: Mapping[str, list[str]]
+
+    def of_arm(self, hypothesis: Hypothesis) -> pl.DataFrame:
+        """The cells that the hypothesis is about."""
+        return self.samples.filter(pl.col("arm") == (hypothesis.arm or self.arm))
+
+
+def _cells(asked: Asked, hypothesis: Hypothesis) -> pl.DataFrame:
     if hypothesis.factor == "arm":
         arms = [hypothesis.arm, CONTROL]
-        return compared(samples.filter(pl.col("arm").is_in(arms)), hypothesis, [])
-    rows = samples.filter(pl.col("arm") == (hypothesis.arm or arm))
-    if hypothesis.trend:
-        return trends(rows, hypothesis)
+        return compared(asked.samples.filter(pl.col("arm").is_in(arms)), hypothesis, [])
+    rows = asked.of_arm(hypothesis)
     if hypothesis.factor is None:
         return by_condition(rows, hypothesis)
-    return compared(rows, hypothesis, order.get(hypothesis.factor, []))
+    return compared(rows, hypothesis, asked.order.get(hypothesis.factor, []))
+
+
+def _trends(asked: Asked, hypothesis: Hypothesis) -> pl.DataFrame:
+    return trends(asked.of_arm(hypothesis), hypothesis)
+
+
+def _classes(asked: Asked, hypothesis: Hypothesis) -> pl.DataFrame:
+    wanted = pl.col("split") == asked.split, pl.col("arm").is_in([asked.arm, CONTROL])
+    change = (pl.col("correct") - pl.col("correct_dense")) / pl.col("n")
+    return changes_by_class(measures(asked.log).filter(*wanted).with_columns(recall_change=change))
+
+
+def _mixed_model(asked: Asked, hypothesis: Hypothesis) -> pl.DataFrame:
+    measure = hypothesis.measure
+    return covariate_effects(asked.log, asked.of_arm(hypothesis), measure, asked.arm, asked.split)
+
+
+SAMPLES: Final[dict[Samples, Callable[[Asked, Hypothesis], pl.DataFrame]]] = {
+    "cells": _cells,
+    "trends": _trends,
+    "classes": _classes,
+    "mixed model": _mixed_model,
+}

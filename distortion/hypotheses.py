@@ -18,6 +18,7 @@ from distortion.schema import CONTROL, FINETUNED
 Side = Literal["two-sided", "greater", "less"]
 Factor = Literal["ratio", "model", "dataset", "method", "arm"]
 Kind = Literal["difference", "equivalence", "non-inferiority"]
+Samples = Literal["cells", "trends", "classes", "mixed model", "latent", "equal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class Hypothesis:
     column : tests that agree on these fields are corrected together
     correction : of p-values within a column
     arm : rows that the estimate is about; None: whichever arm `findings` is asked for
-    trend : whether the estimate is the slope of the measure on log2 ratio
+    samples : what is tested: values of cells, trends of networks over log2 ratio, classes, terms
+        of a mixed model, parameters of the structural model, methods at equal accuracy or ratio
     kind : what is to be shown: a difference from the null, that there is none beyond a margin
         (two one-sided tests, Schuirmann 1987), or no loss beyond a margin
     """
@@ -55,7 +57,7 @@ class Hypothesis:
     column: tuple[str, ...] = ()
     correction: Correction = "holm"
     arm: str | None = None
-    trend: bool = False
+    samples: Samples = "cells"
     kind: Kind = "difference"
 
 
@@ -124,13 +126,29 @@ TREND: Final = Hypothesis(
     0.0,
     RISES,
     column=_without("method", "ratio"),
-    trend=True,
+    samples="trends",
 )
 SPREAD_TREND: Final = replace(
     TREND,
     family="spread trend",
     question="Does the spread log κ rise with every doubling of the ratio?",
     measure="log_kappa",
+)
+COVARIATES: Final = Hypothesis(
+    "covariates",
+    "How does the slope α depend on ratio, difficulty and complexity together?",
+    "alpha",
+    0.0,
+    ("raises the slope", "lowers the slope"),
+    column=_without("ratio"),
+    samples="mixed model",
+)
+SPREAD_COVARIATES: Final = replace(
+    COVARIATES,
+    family="spread covariates",
+    question="How does the spread log κ depend on ratio, difficulty and complexity together?",
+    measure="log_kappa",
+    words=("widens gaps", "narrows gaps"),
 )
 MODEL: Final = Hypothesis(
     "model",
@@ -190,6 +208,7 @@ CLASS: Final = Hypothesis(
     ("gains", "loses"),
     column=CONDITION,
     correction="benjamini-hochberg",
+    samples="classes",
 )
 CLASS_MARGIN: Final = replace(
     CLASS,
@@ -210,6 +229,8 @@ CATALOGUE: Final = (
     RATIO,
     TREND,
     SPREAD_TREND,
+    COVARIATES,
+    SPREAD_COVARIATES,
     MODEL,
     DATASET,
     METHOD,

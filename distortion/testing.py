@@ -5,10 +5,12 @@ Rows come from `distortion.comparisons` with the summary statistics `n`, `mean`,
 """
 
 from dataclasses import asdict
+from typing import Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from distortion.corrections import CORRECTIONS
 from distortion.fits.permutation import exchanged_networks, sign_flips
@@ -17,6 +19,14 @@ from distortion.hypotheses import Hypothesis, Side
 from distortion.settings import Settings
 
 Values = NDArray[np.float64]
+NUMBERS: Final = ("estimate", "std_error", "df", "statistic", "p_value", "kappa", "rho")
+# What rows that a model has tested lack of those of samples.
+ADOPTED: Final = {
+    "left_out": (0, pl.Int64()),
+    "differs": ("", pl.String()),
+    "balanced": (True, pl.Boolean()),
+    **dict.fromkeys(NUMBERS, (None, pl.Float64())),
+}
 
 
 def tested(
@@ -51,6 +61,31 @@ def tested(
             margin=pl.Series([margin], dtype=pl.Float64).fill_nan(None).first(),
             effect_size=_effect_size(tests, null),
             p_permutation=_permutation(tests, hypothesis, rng),
+        ),
+        hypothesis,
+    )
+
+
+def adopted(tests: pl.DataFrame, hypothesis: Hypothesis, settings: Settings) -> pl.DataFrame:
+    """Rows that were tested already, corrected within columns; t intervals where they have none."""
+    tests = tests.with_columns(
+        pl.lit(value, dtype).alias(name)
+        for name, (value, dtype) in ADOPTED.items()
+        if name not in tests.columns
+    )
+    size = tests.select(pl.len().over(_column(tests, hypothesis)).alias("size"))["size"]
+    level = 1 - (1 - settings.level) / size.to_numpy()
+    if "conf_low" not in tests.columns:
+        df, error = (tests[c].to_numpy().astype(np.float64) for c in ("df", "std_error"))
+        half = -stdtrit(df, (1 - level) / 2) * error
+        estimate = tests["estimate"].to_numpy()
+        bounds = {"conf_low": estimate - half, "conf_high": estimate + half, "conf_level": level}
+        tests = tests.with_columns(
+            **{name: pl.Series(values, nan_to_null=True) for name, values in bounds.items()}
+        )
+    return _corrected(
+        tests.with_columns(
+            null=pl.lit(hypothesis.null, pl.Float64), margin=pl.lit(None, pl.Float64)
         ),
         hypothesis,
     )

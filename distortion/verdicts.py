@@ -67,8 +67,10 @@ def put_into_words(
         .then(pl.format("no test: {} network(s), at least 2 are needed", size))
         .otherwise(pl.lit("no test: the networks do not vary at all"))
     )
+    own = pl.col("doubt") if "doubt" in tested.columns else pl.lit(None, pl.String)
     caveats = [
-        pl.when(pl.col("p_value").is_null()).then(why),
+        pl.when(own != "").then(own),
+        pl.when(pl.col("p_value").is_null() & (own.is_null() | (own == ""))).then(why),
         pl.when(size.is_between(2, FEW_NETWORKS - 1)).then(pl.format("only {} networks", size)),
         pl.when(pl.col("left_out") > 0).then(
             pl.format("{} cell(s) left out: no partner or undefined slope", "left_out")

@@ -372,7 +372,8 @@ def test_classes_are_shown_to_lose_little_or_much() -> None:
 def test_permutations_and_effect_sizes_stand_beside_t_tests() -> None:
     log = planted(RNG(25), PAPER_LIKE, networks=6, noise=0.02, control=0.95)
     table = ds.findings(log)
-    tests = table.filter(pl.col("p_value").is_not_null(), pl.col("margin").is_null())
+    of_models = pl.col("family").str.contains("covariates")
+    tests = table.filter(pl.col("p_value").is_not_null(), pl.col("margin").is_null(), ~of_models)
     assert tests["p_permutation"].null_count() == 0
     # Six networks: 64 sign flips, so that no p lies below 2/64.
     assert tests["p_permutation"].min() >= 2 / 64 - 1e-12
@@ -389,3 +390,26 @@ def test_permutations_and_effect_sizes_stand_beside_t_tests() -> None:
 def test_margins_are_positive(options: dict[str, float]) -> None:
     with pytest.raises(DesignError, match="positive difference"):
         ds.findings(planted(RNG(18), {2.0: 1.2}), **options)
+
+
+def test_covariates_are_terms_of_one_mixed_model() -> None:
+    log = pl.concat(
+        planted(
+            RNG(30 + i), {2.0: 1.0, 4.0: 1.1 + rise, 8.0: 1.2 + 2 * rise}, model=name
+        ).with_columns(n_params=pl.lit(size))
+        for i, (name, size, rise) in enumerate([("small", 1_000, 0.2), ("large", 100_000, 0.0)])
+    )
+    rows = family(ds.findings(log), "covariates")
+    words = ["doubling of the ratio", "complexity", "doubling of the ratio × complexity"]
+    assert rows["comparison"].to_list() == words
+    # Slopes rise by 0.3 and 0.1 per doubling; two models are two steps of log10 parameters apart.
+    np.testing.assert_allclose(rows["estimate"], [0.2, -0.1, -0.1], atol=0.02)
+    assert rows["verdict"].to_list() == ["raises the slope", *["lowers the slope"] * 2]
+    assert "about these 2 models only" in rows["caveat"][0]
+    cells = ds.pairs(log).select("network", "log2_ratio", "complexity", "model", "ratio").unique()
+    cells = cells.join(ds.slopes(log).select("network", "ratio", "alpha"), on=["network", "ratio"])
+    fit = ds.fit_lmm(
+        "alpha ~ (center(log2_ratio) + center(complexity))^2 + (1 + center(log2_ratio) | network)",
+        cells,
+    )
+    np.testing.assert_allclose(rows["estimate"], fit.estimates["estimate"][1:], rtol=1e-6)

@@ -20,7 +20,7 @@ LAYERS = [
     {"hypotheses"},
     {"settings", "comparisons", "fits"},
     {"resampling"},
-    {"inequality", "nulls", "repairs", "structural"},
+    {"covariates", "inequality", "nulls", "repairs", "structural"},
     {"testing", "verdicts"},
     {"findings"},
     {"scope", "evidence", "tables", "prose", "figures"},
