@@ -142,6 +142,8 @@ class TestAgainstLme4:
         stored = golden(name)
         fit, found = fits(name, case), stored.cases[case]["satterthwaite"]
         close(fit.df, stored.vector(found["df"], fit.names), "satterthwaite")
+        alone = [fit.model.test_df(row[None, :]) for row in np.eye(len(fit.names))]
+        np.testing.assert_allclose(fit.df, alone, rtol=1e-12)
         p = stored.vector(found["p"], fit.names)
         far = RTOL["p_value"] * np.maximum(1.0, np.abs(fit.estimates["statistic"].to_numpy()))
         np.testing.assert_array_less(

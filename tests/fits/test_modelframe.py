@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from distortion.errors import FitError
+from distortion.fits.formulas import screening
 from distortion.fits.formulas.formula import parse
 from distortion.fits.formulas.modelframe import ModelFrame, model_frame
 
@@ -91,6 +92,19 @@ def test_every_chunk_size_and_kind_of_table_gives_the_same(table: pl.DataFrame, 
             # Streams are added up in another order.
             assert same.means == pytest.approx(frame.means, rel=1e-12)
             assert_same(whole, gathered(same, size))
+
+
+@pytest.mark.parametrize("table", [TABLE, HOLES], ids=["complete", "holes"])
+def test_a_large_table_in_memory_is_read_like_a_small_one(
+    table: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = made(EVERYTHING, table)
+    monkeypatch.setattr(screening, "SMALL", 0)
+    large = made(EVERYTHING, table)
+    assert large.notes == small.notes
+    assert large.means == pytest.approx(small.means, rel=1e-12)  # added up in another order
+    assert [g.labels for g in large.groupings] == [g.labels for g in small.groupings]
+    assert_same(gathered(large), gathered(small))
 
 
 def test_a_lazy_file_is_read_in_pieces(tmp_path: Path) -> None:

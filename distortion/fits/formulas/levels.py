@@ -29,7 +29,7 @@ def encoder(levels: pl.Series) -> Encoder:
     if dtype.is_float():
         return _converted(dtype, _numbers(levels.to_numpy()))
     if dtype.is_integer() or dtype == pl.Boolean or dtype.is_temporal():
-        whole = levels.to_physical().cast(pl.Int64, strict=False)
+        whole = levels.cast(pl.Int64, strict=False)
         if not whole.null_count():
             return _converted(dtype, _numbers(whole.to_numpy()))
     return _texts(levels.cast(pl.String))

@@ -13,6 +13,8 @@ import polars as pl
 from distortion.errors import FitError, did_you_mean
 from distortion.frames import Table, reading
 
+# Rows up to which the streaming engine takes longer to start than its threads save.
+SMALL = 50_000
 # Beyond this, neighbouring whole numbers are the same float64.
 LARGEST_WHOLE = 2**53
 SHOWN = 3
@@ -67,20 +69,20 @@ def collect(query: pl.LazyFrame, table: Table) -> pl.DataFrame:
         return query.collect(engine=_engine(table))
 
 
-def _engine(table: Table, complete: pl.Expr | None = None) -> Literal["auto", "streaming"]:
-    """Stream what is not in memory, and what would be copied by a filter."""
-    return "streaming" if isinstance(table, pl.LazyFrame) or complete is not None else "auto"
+def _engine(table: Table) -> Literal["in-memory", "streaming"]:
+    small = isinstance(table, pl.DataFrame) and table.height <= SMALL
+    return "in-memory" if small else "streaming"
 
 
 def _collected(
     queries: list[pl.LazyFrame], table: Table, complete: pl.Expr | None
 ) -> list[pl.DataFrame]:
-    engine = _engine(table, complete)
-    if isinstance(table, pl.LazyFrame):
-        with reading(table):
-            return pl.collect_all(queries, engine=engine)  # one reading serves them all
-    # In memory, sharing would keep a filtered copy of the table.
-    return [query.collect(engine=engine) for query in queries]
+    engine = _engine(table)
+    if isinstance(table, pl.DataFrame) and complete is not None:
+        # Queries that run together would share, and keep, a filtered copy of the table.
+        return [query.collect(engine=engine) for query in queries]
+    with reading(table):
+        return pl.collect_all(queries, engine=engine)
 
 
 def categorical(dtype: pl.DataType) -> bool:
@@ -187,9 +189,7 @@ def _look(
     ]
     made, *levels = _collected(queries, table, complete)
     seen: dict[Any, Any] = {("levels", key): found for key, found in zip(sets, levels, strict=True)}
-    for key, series in zip(asked, made, strict=True):
-        seen[key] = series[0]
-    return seen
+    return seen | dict(zip(asked, made.row(0), strict=True))
 
 
 def _plain(column: str, schema: pl.Schema) -> pl.Expr:

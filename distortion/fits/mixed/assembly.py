@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg import lapack
 
 from distortion.errors import FitError
 from distortion.fits.mixed.products import Accumulator, Products, Responses, Rows, responses
@@ -78,7 +78,7 @@ def assemble(
         scaled = products.xx / np.outer(scale, scale)
         if np.linalg.eigvalsh(scaled)[0] > WELL_CONDITIONED:
             root = np.linalg.cholesky(scaled)
-            transform = solve_triangular(root, np.diag(1.0 / scale), lower=True).T
+            transform = lapack.dtrtrs(root, np.diag(1.0 / scale), lower=1)[0].T
             center = transform @ (transform.T @ of_y.xy[:, 0])
             rss = float(of_y.yy[0, 0] - center @ of_y.xy[:, 0])
             if of_y.yy[0, 0] <= MOST_EXPLAINED * rss:
@@ -150,7 +150,7 @@ def _exact(source: Source, p: int) -> Basis:
     kept = independent(triangle[:, :p])
     orthogonal, root = np.linalg.qr(triangle[:, :p][:, kept])
     transform = np.zeros((p, int(kept.sum())))
-    transform[kept] = solve_triangular(root, np.eye(len(root)))
+    transform[kept] = lapack.dtrtri(root)[0]
     center = transform @ (orthogonal.T @ triangle[:, p])
     return Basis(transform, center, kept, float(triangle[:, p] @ triangle[:, p]))
 

@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from distortion.errors import FitError
+from distortion.fits.mixed.blocks import diagonal
 from distortion.fits.mixed.criterion import Criterion
 from distortion.fits.mixed.elimination import Dense
 from distortion.fits.mixed.products import Responses
@@ -128,7 +129,7 @@ class Batch:
             m, len(self.elimination.border), -1
         )
         n = self.scaled(border, factors)
-        n[:, range(q), range(q)] += 1.0
+        diagonal(n[:, :q, :q])[:] += 1.0
         try:
             lower = np.asarray(np.linalg.cholesky(n), dtype=np.float64)
         except np.linalg.LinAlgError:  # one of them is out of reach

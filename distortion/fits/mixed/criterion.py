@@ -17,7 +17,7 @@ import numpy as np
 from distortion.fits.mixed.plan import Plan
 from distortion.fits.mixed.products import Products, Responses
 from distortion.fits.mixed.system import Factor, Solution, factorise
-from distortion.fits.mixed.template import Template, gather
+from distortion.fits.mixed.template import Template, gather, slope
 from distortion.fits.mixed.types import Array
 
 # Columns of a dense factor from which the Hessian takes forward differences.
@@ -75,7 +75,7 @@ class Evaluation:
         """Residual standard deviation, profiled out."""
         return math.sqrt(self.rss / self.criterion.nu)
 
-    @property
+    @cached_property
     def value(self) -> float:
         """f(θ)."""
         nu, rss = self.criterion.nu, self.rss
@@ -105,41 +105,42 @@ class Evaluation:
         return gather(matrices, self.criterion.template)
 
     @cached_property
-    def directions(self) -> list[list[Array]]:
-        """dΣ_i Z'P y for every entry of θ, as b: per parameter, per grouping, (L r, 1)."""
-        found = []
-        for k, row, column in self.criterion.template.positions:
-            factor = self.factor.factors[k]
-            change = np.zeros_like(factor)
-            change[row] = factor[:, column]
-            change += change.T
-            blocks = [np.zeros_like(c) for c in self.solution.c]
-            split = self.solution.c[k].reshape(-1, len(factor))
-            blocks[k] = (split @ change).reshape(-1, 1)
-            found.append(blocks)
+    def directions(self) -> list[Array]:
+        """dΣ_i Z'P y of every entry of θ, as b: per grouping (L r, m)."""
+        template = self.criterion.template
+        found = [np.zeros((len(c), template.n_parameters)) for c in self.solution.c]
+        for i, (k, row, column) in enumerate(template.positions):
+            change = slope(self.factor.factors[k], row, column)
+            found[k][:, i] = (self.solution.c[k].reshape(-1, len(change)) @ change).ravel()
         return found
 
     @cached_property
     def rss_gradient(self) -> Array:
         """∂s/∂θ, (m,)."""
-        return np.array([
-            -sum(float((c * block).sum()) for c, block in zip(self.solution.c, blocks, strict=True))
-            for blocks in self.directions
-        ])  # fmt: skip
+        pairs = zip(self.solution.c, self.directions, strict=True)
+        return -np.asarray(sum((c.T @ block)[0] for c, block in pairs))
+
+    @cached_property
+    def crossed(self) -> Array:
+        """h_i'P h_j, (m, m)."""
+        return self.factor.solve(self.criterion.products.responses_of(self.directions)).rss
+
+    @cached_property
+    def curvature(self) -> Array:
+        """Σ_k ∂f/∂Σ_k · ∂²Σ_k / ∂θ_i ∂θ_j, (m, m)."""
+        positions = self.criterion.template.positions
+        found = np.zeros((len(positions), len(positions)))
+        for i, (k, row, column) in enumerate(positions):
+            for j, (other, row_j, column_j) in enumerate(positions):
+                if k == other and column == column_j:
+                    found[i, j] = self.scores[k][row, row_j] + self.scores[k][row_j, row]
+        return found
 
     @cached_property
     def information(self) -> Array:
         """The Hessian of f in θ with its trace part averaged, (m, m)."""
-        nu, rss, products = self.criterion.nu, self.rss, self.criterion.products
-        b = [np.hstack(blocks) for blocks in zip(*self.directions, strict=True)]
-        crossed = self.factor.solve(products.responses_of(b)).rss
-        linear = self.rss_gradient
-        hessian = nu / rss * (crossed - np.outer(linear, linear) / rss)
-        for i, (k, row, column) in enumerate(self.criterion.template.positions):
-            for j, (other, row_j, column_j) in enumerate(self.criterion.template.positions):
-                if k == other and column == column_j:
-                    hessian[i, j] += 2.0 * self.scores[k][row, row_j]
-        return np.asarray((hessian + hessian.T) / 2)
+        nu, rss, linear = self.criterion.nu, self.rss, self.rss_gradient
+        return nu / rss * (self.crossed - np.outer(linear, linear) / rss) + self.curvature
 
 
 def hessian(criterion: Criterion, optimum: Evaluation) -> Array:

@@ -22,8 +22,7 @@ from distortion.fits.mixed.types import Array
 
 def mirrored(upper: Array) -> Array:
     """Return the symmetric matrix of which only the upper triangle is given."""
-    square = np.triu(upper)
-    return np.asarray(square + np.triu(upper, 1).T)
+    return np.where(np.tri(len(upper), k=-1, dtype=np.bool_), upper.T, upper)
 
 
 @dataclass(frozen=True, slots=True)

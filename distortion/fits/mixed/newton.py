@@ -15,6 +15,12 @@ from distortion.errors import FitError
 from distortion.fits.mixed.criterion import Criterion, Evaluation, hessian
 from distortion.fits.mixed.types import Array
 
+SCHEMA = {
+    "evaluation": pl.Int64(),
+    "optimizer": pl.String(),
+    "criterion": pl.Float64(),
+    "theta": pl.List(pl.Float64),
+}
 MOST_STEPS = 40
 # Average information is cheap, but with few levels far from the Hessian, which takes over then.
 AVERAGED_STEPS = 6
@@ -39,16 +45,11 @@ class Trace:
 
     def table(self, constant: float = 0.0) -> pl.DataFrame:
         """One row per evaluation: optimizer, criterion plus a constant, θ."""
-        optimizers, thetas, values = zip(*self.rows, strict=True)
-        return pl.DataFrame(
-            {
-                "evaluation": range(1, len(values) + 1),
-                "optimizer": optimizers,
-                "criterion": [value + constant for value in values],
-                "theta": [theta.tolist() for theta in thetas],
-            },
-            schema_overrides={"theta": pl.List(pl.Float64)},
-        )
+        rows = [
+            (evaluation, optimizer, value + constant, theta.tolist())
+            for evaluation, (optimizer, theta, value) in enumerate(self.rows, start=1)
+        ]
+        return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
 @dataclass(frozen=True)
@@ -75,17 +76,18 @@ def minimise(criterion: Criterion, start: Array) -> Optimum:
 
 def newton(criterion: Criterion, start: Array, trace: Trace) -> tuple[Evaluation, bool]:
     """Run Newton's method with step halving: average information first, then the Hessian."""
+    natural = criterion.scale
     evaluation = criterion(start)
     trace.add("newton", evaluation)
     curvature = np.zeros((len(start), len(start)))
     for steps in range(MOST_STEPS):
         enough = max(TOLERANCE, ROUNDING * abs(evaluation.value))
         # the curvature of the last step is good enough to see that there is nothing left to gain
-        if steps and _step(evaluation.gradient, curvature, criterion.scale)[1] <= enough:
+        if steps and _step(evaluation.gradient, curvature, natural)[1] <= enough:
             return evaluation, True
         exact = steps >= AVERAGED_STEPS
         curvature = hessian(criterion, evaluation) if exact else evaluation.information
-        step, decrement = _step(evaluation.gradient, curvature, criterion.scale)
+        step, decrement = _step(evaluation.gradient, curvature, natural)
         if decrement <= enough:
             return evaluation, True
         following = _line_search(criterion, evaluation, step, decrement, trace)

@@ -20,7 +20,7 @@ from scipy import sparse
 from scipy.linalg import lapack
 
 from distortion.errors import FitError
-from distortion.fits.mixed.blocks import inner
+from distortion.fits.mixed.blocks import diagonal, inner
 from distortion.fits.mixed.largest import Largest, by_level, dense
 from distortion.fits.mixed.products import Products
 from distortion.fits.mixed.types import Array
@@ -111,7 +111,7 @@ class _Split:
         ]
         scaling = sparse.block_diag(parts, format="csr")
         n = scaling.T @ (scaling.T @ self.h).T
-        n[range(len(n)), range(len(n))] += 1.0
+        diagonal(n)[:] += 1.0
         lower = lapack.dpotrf(n, lower=1)[0]
         half = lapack.dtrtrs(lower, scaling.T.toarray(), lower=1)[0]
         return np.asarray(half.T @ half)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from distortion.fits.mixed.blocks import inner, level_products, per_level
+from distortion.fits.mixed.blocks import diagonal, inner, level_products, per_level
 from distortion.fits.mixed.elimination import Levels, mirrored
 from distortion.fits.mixed.types import Array
 
@@ -64,7 +64,7 @@ class SparseState:
         c, zx, r = self.fixed.c, self.fixed.zx, self.weight.shape[1]
         q = c.shape[1]
         doubled = 2.0 * adjoint[:q, :q]
-        doubled[range(q), range(q)] /= 2.0
+        diagonal(doubled)[:] /= 2.0
         outer = (self.fixed.pairs.T @ doubled.ravel()).reshape(self.weight.shape)
         outer = (outer + outer.transpose(0, 2, 1)) / 2
         mixed = level_products(c @ adjoint[:q, q:], zx, r)

@@ -26,7 +26,7 @@ class Scaled(Evaluation):
 
     tau: float
 
-    @property
+    @cached_property
     def value(self) -> float:
         """F(θ, τ)."""
         n = self.criterion.products.n
@@ -56,18 +56,12 @@ class Scaled(Evaluation):
     @cached_property
     def information(self) -> Array:
         """The Hessian of F with its trace part averaged, (m + 1, m + 1)."""
-        precision, products = math.exp(-2.0 * self.tau), self.criterion.products
-        b = [np.hstack(blocks) for blocks in zip(*self.directions, strict=True)]
-        hessian = np.empty((len(self.directions) + 1,) * 2)
-        hessian[:-1, :-1] = precision * self.factor.solve(products.responses_of(b)).rss
+        precision = math.exp(-2.0 * self.tau)
+        hessian = np.empty((len(self.theta) + 1,) * 2)
+        hessian[:-1, :-1] = precision * self.crossed + self.curvature
         hessian[:-1, -1] = hessian[-1, :-1] = -2.0 * precision * self.rss_gradient
         hessian[-1, -1] = 4.0 * precision * self.rss
-        positions = self.criterion.template.positions
-        for i, (k, row, column) in enumerate(positions):
-            for j, (other, row_j, column_j) in enumerate(positions):
-                if k == other and column == column_j:
-                    hessian[i, j] += 2.0 * self.scores[k][row, row_j]
-        return np.asarray((hessian + hessian.T) / 2)
+        return hessian
 
 
 class Place(Protocol):

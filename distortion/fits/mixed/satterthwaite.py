@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from distortion.fits.mixed.blocks import per_level
 from distortion.fits.mixed.criterion import Evaluation, hessian
+from distortion.fits.mixed.template import slope
 from distortion.fits.mixed.types import Array
 
 # Eigenvalues of the scaled Hessian below this are directions that the data do not decide.
@@ -31,21 +33,21 @@ class Satterthwaite:
     jacobian: Array
     variance: Array
 
-    def df(self, contrast: Array) -> float:
-        """Return the degrees of freedom of the t test of l'β, `contrast` l of size (p,)."""
-        variance = float(contrast @ self.covariance @ contrast)
-        gradient = np.einsum("ipq,p,q->i", self.jacobian, contrast, contrast)
-        spread = float(gradient @ self.variance @ gradient)
-        return 2.0 * variance**2 / spread if spread > 0 else np.inf
+    def df(self, contrasts: Array) -> Array:
+        """Return the degrees of freedom, (k,), of the t test of every row l of L, (k, p)."""
+        variance = ((contrasts @ self.covariance) * contrasts).sum(axis=-1)
+        gradient = ((contrasts @ self.jacobian) * contrasts).sum(axis=-1)
+        spread = (gradient * (self.variance @ gradient)).sum(axis=0)
+        varies = spread > 0
+        return np.where(varies, 2.0 * variance**2 / np.where(varies, spread, 1.0), np.inf)
 
     def joint_df(self, contrasts: Array) -> float:
         """Return the denominator degrees of freedom of the F test of L β, L (k, p) of full rank."""
         if len(contrasts) == 1:
-            return self.df(contrasts[0])
+            return self.df(contrasts).item()
         values, vectors = np.linalg.eigh(contrasts @ self.covariance @ contrasts.T)
         rotated = vectors.T @ contrasts
-        df = np.array([self.df(row) for row in rotated[values > values[-1] * 1e-12]])
-        return expected_f_df(df)
+        return expected_f_df(self.df(rotated[values > values[-1] * 1e-12]))
 
 
 def expected_f_df(df: Array) -> float:
@@ -67,17 +69,14 @@ def satterthwaite(evaluation: Evaluation) -> Satterthwaite:
     inner = factor.solve(criterion.products.x_as_responses, fixed=False).c
     jacobian = []
     for k, row, column in criterion.template.positions:
-        change = np.zeros_like(factor.factors[k])
-        change[row] = factor.factors[k][:, column]
-        change += change.T
-        split = inner[k].reshape(-1, len(change), inner[k].shape[1])
-        middle = np.einsum("lup,uv,lvq->pq", split, change, split, optimize=True)
+        change = slope(factor.factors[k], row, column)
+        middle = inner[k].T @ per_level(change[None], inner[k])
         jacobian.append(sigma**2 * relative @ middle @ relative)
     jacobian.append(2.0 * sigma * relative)
-    slope = evaluation.rss_gradient
-    full = np.empty((len(slope) + 1, len(slope) + 1))
-    full[:-1, :-1] = hessian(criterion, evaluation) + nu * np.outer(slope, slope) / rss**2
-    full[:-1, -1] = full[-1, :-1] = -2.0 * slope / sigma**3
+    linear = evaluation.rss_gradient
+    full = np.empty((len(linear) + 1, len(linear) + 1))
+    full[:-1, :-1] = hessian(criterion, evaluation) + nu * np.outer(linear, linear) / rss**2
+    full[:-1, -1] = full[-1, :-1] = -2.0 * linear / sigma**3
     full[-1, -1] = 4.0 * nu / sigma**2
     return Satterthwaite(sigma**2 * relative, np.array(jacobian), 2.0 * _inverse(full))
 

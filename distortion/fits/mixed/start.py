@@ -20,9 +20,9 @@ RESIDUAL_SHARE = 0.05
 
 def moments(products: Products, responses: Responses, template: Template) -> Array:
     """Return a starting value of θ, (m,), with diagonal factors."""
-    beta = np.linalg.lstsq(products.xx, responses.xy, rcond=None)[0]
+    inverse = np.linalg.inv(products.xx)
+    beta = inverse @ responses.xy
     rss = (responses.yy - responses.xy.T @ beta).item()
-    inverse = np.linalg.pinv(products.xx)
     owners = [(k, u) for k, (_, r) in enumerate(products.shapes) for u in range(r)]
     zx = [products.zx[k][u :: products.shapes[k][1]] for k, u in owners]
     system = np.zeros((len(owners) + 1, len(owners) + 1))

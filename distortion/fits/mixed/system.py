@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import lapack, solve_triangular
+from scipy.linalg import lapack
 
 from distortion.errors import FitError
+from distortion.fits.mixed.blocks import diagonal, per_level
 from distortion.fits.mixed.elimination import State, mirrored
 from distortion.fits.mixed.plan import Plan
 from distortion.fits.mixed.products import Products, Responses
@@ -27,19 +28,24 @@ from distortion.fits.mixed.types import Array
 NEARLY_SINGULAR = 1e-3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Solution:
     """Estimates for m responses at one θ.
 
     beta    (p, m);  b per grouping (L r, m), in units of y: b = Λ u
-    c       per grouping (L r, m): Z'(y − Xβ − Zb) = Z'P y
     rss     (m, m): Y'P Y
     """
 
+    products: Products
+    responses: Responses
     beta: Array
     b: list[Array]
-    c: list[Array]
     rss: Array
+
+    @cached_property
+    def c(self) -> list[Array]:
+        """Z'(y − Xβ − Zb) = Z'P y, per grouping (L r, m)."""
+        return self.products.residual(self.responses, self.b, self.beta)
 
 
 @dataclass(frozen=True)
@@ -71,18 +77,17 @@ class Factor:
     def xvx_inverse(self) -> Array:
         """(X'V⁻¹X)⁻¹, (p, p): the covariance of β relative to σ²."""
         q = self.plan.q
-        root = solve_triangular(self.lower[q:, q:], np.eye(self.products.p), lower=True)
-        return np.asarray(root.T @ root)
+        return mirrored(lapack.dpotri(self.lower[q:, q:], lower=1)[0].T)
 
     def solve(self, responses: Responses, fixed: bool = True) -> Solution:
         """Solve for responses; without `fixed`, β is held at 0 (V⁻¹ in place of P)."""
         plan, q = self.plan, self.plan.q
         ze = [responses.zy[k] for k in plan.eliminated]
         rest = [responses.zy[k] for k in plan.rest]
-        right = np.vstack([*rest, responses.xy]) - self.state.reduce(ze)
+        right = np.concatenate([*rest, responses.xy]) - self.state.reduce(ze)
         right[:q] = self._scale(right[:q], transpose=True)
         end = len(self.lower) if fixed else q
-        solved = np.zeros_like(right)
+        solved = np.zeros(right.shape)
         if end:
             solved[:end] = lapack.dpotrs(self.lower[:end, :end], right[:end], lower=1)[0]
         solved[:q] = self._scale(solved[:q], transpose=False)
@@ -93,7 +98,7 @@ class Factor:
         rss = responses.yy - responses.xy.T @ beta
         for zy, block in zip(responses.zy, b, strict=True):
             rss = rss - zy.T @ block
-        return Solution(beta, b, self.products.residual(responses, b, beta), rss)
+        return Solution(self.products, responses, beta, b, rss)
 
     def scores(self, reml: bool) -> list[Array]:
         """Return Σ_l of the (r, r) diagonal blocks of Z'PZ (REML) or Z'V⁻¹Z, per grouping.
@@ -111,9 +116,8 @@ class Factor:
                 scores[k] = self._exact_score(where, len(factor), mirrored(adjoint))
             else:
                 blocks = _diagonal_blocks(inverse[where, where], len(factor))
-                kept = np.triu(blocks.sum(axis=0))
-                kept += np.triu(kept, 1).T
-                root = np.linalg.inv(factor)
+                kept = mirrored(blocks.sum(axis=0))
+                root = lapack.dtrtri(factor, lower=1)[0]
                 scores[k] = root.T @ (len(blocks) * np.eye(len(factor)) - kept) @ root
         return [scores[k] for k in range(len(scores))]
 
@@ -137,7 +141,7 @@ class Factor:
 
     def _inverse(self, size: int) -> Array:
         """Return the inverse of the leading part of N in the size of N; upper triangle only."""
-        inverse = np.zeros_like(self.lower, order="F")
+        inverse = np.zeros(self.lower.shape, order="F")
         if size:
             inverse[:size, :size] = lapack.dpotri(self.lower[:size, :size], lower=1)[0]
         return inverse.T
@@ -150,10 +154,8 @@ def scale_rows(rows: Array, plan: Plan, factors: Sequence[Array], transpose: boo
     """Return Λ rows, or Λ' rows, for the groupings that are left in the border: (q, m)."""
     scaled = np.empty_like(rows)
     for k, where in zip(plan.rest, plan.slices, strict=True):
-        factor = factors[k]
-        left = factor.T if transpose else factor
-        split = rows[where].reshape(-1, len(factor), rows.shape[1])
-        scaled[where] = (left @ split).reshape(-1, rows.shape[1])
+        factor = factors[k].T if transpose else factors[k]
+        scaled[where] = per_level(factor[None], rows[where])
     return scaled
 
 
@@ -161,9 +163,9 @@ def scale_square(square: Array, plan: Plan, factors: Sequence[Array], transpose:
     """Return S A S' with S = Λ (Λ' if `transpose`) on the groupings of the border, I on X."""
     q = plan.q
     if all(factors[k].shape == (1, 1) for k in plan.rest):
-        levels = [where.stop - where.start for where in plan.slices]
-        values = [*(factors[k][0, 0] for k in plan.rest), 1.0]
-        by = np.repeat(values, [*levels, len(square) - q])
+        by = np.ones(len(square))
+        for k, where in zip(plan.rest, plan.slices, strict=True):
+            by[where] = factors[k][0, 0]
         scaled = square * by
         scaled *= by[:, None]
         return np.asarray(scaled)
@@ -184,7 +186,7 @@ def factorise(products: Products, plan: Plan, factors: list[Array]) -> Factor:
     q = plan.q
     state = plan.elimination.at([factors[k] for k in plan.eliminated])
     scaled = scale_square(state.border, plan, factors, transpose=True)
-    scaled[range(q), range(q)] += 1.0
+    diagonal(scaled)[:q] += 1.0
     lower, info = lapack.dpotrf(scaled.T, lower=1, clean=0, overwrite_a=1)
     if info:
         raise FitError(
@@ -197,5 +199,4 @@ def factorise(products: Products, plan: Plan, factors: list[Array]) -> Factor:
 def _diagonal_blocks(square: Array, r: int) -> Array:
     """Return the (r, r) blocks along a diagonal: (L r, L r) gives (L, r, r)."""
     n_levels = len(square) // r
-    levels = np.arange(n_levels)
-    return np.asarray(square.reshape(n_levels, r, n_levels, r)[levels, :, levels, :])
+    return np.asarray(np.einsum("lulv->luv", square.reshape(n_levels, r, n_levels, r)))

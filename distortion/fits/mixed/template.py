@@ -62,6 +62,13 @@ class Template:
         return np.array([row == column for _, row, column in self.positions], dtype=bool)
 
 
+def slope(factor: Array, row: int, column: int) -> Array:
+    """Return the derivative of Σ = Λ Λ', (r, r), in one entry of Λ."""
+    change = np.zeros_like(factor)
+    change[row] = factor[:, column]
+    return change + change.T
+
+
 def gather(matrices: Sequence[Array], template: Template) -> Array:
     """Return the entries of one (r, r) matrix per grouping that belong to θ, (m,)."""
     return np.array([matrices[k][row, column] for k, row, column in template.positions])

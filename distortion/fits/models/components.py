@@ -63,9 +63,11 @@ def _correlations(
 ) -> Iterator[tuple[tuple[int, int], float]]:
     """Yield the correlation of every pair of coefficients that may be correlated."""
     sd = np.sqrt(np.diagonal(covariance))
-    for j, i in np.argwhere(np.tril(grouping.free, -1)):
-        product = sd[i] * sd[j]
-        yield (int(i), int(j)), float(covariance[i, j] / product) if product > 0 else float("nan")
+    for j in range(len(sd)):
+        for i in range(j):
+            if grouping.free[j, i]:
+                product = sd[i] * sd[j]
+                yield (i, j), float(covariance[i, j] / product) if product > 0 else float("nan")
 
 
 def singular_notes(

@@ -93,6 +93,13 @@ class LinearMixedModel(Model):
             return self.kenward_roger.df(seen)
         return self.satterthwaite.joint_df(seen)
 
+    @property
+    def df(self) -> Array:
+        """(p,) of the tests of single fixed effects."""
+        if self.df_method == "satterthwaite":
+            return self.satterthwaite.df(self.basis.transform[self.basis.kept])
+        return np.array([self.test_df(row[None, :]) for row in np.eye(len(self.names))])
+
     def f_scale(self, L: Array) -> float:
         """See `Model`."""
         if self.df_method != "kenward-roger":
@@ -230,7 +237,6 @@ def result(model: LinearMixedModel) -> Fit:
     """Return the tidy result of a linear mixed model."""
     evaluation, frame = model.evaluation, model.frame
     criterion = evaluation.criterion
-    covariance, df = _tests(model)
     factors = evaluation.factor.factors
     variances = [evaluation.sigma**2 * factor @ factor.T for factor in factors]
     singular = singular_notes(frame.groupings, factors, criterion.products.lengths)
@@ -245,7 +251,7 @@ def result(model: LinearMixedModel) -> Fit:
             "The optimizer did not reach an optimum; do not use these numbers. Rescale the "
             "covariates or simplify the random terms; the trace shows where it stopped."
         )
-    value = model.criterion
+    value, df = model.criterion, model.df
     return Fit(
         kind="lmm",
         formula=frame.formula.text,
@@ -254,7 +260,7 @@ def result(model: LinearMixedModel) -> Fit:
         covariance_type="Kenward–Roger" if model.df_method == "kenward-roger" else "model",
         names=model.names,
         coefficients=model.beta,
-        covariance=covariance,
+        covariance=model.covariance,
         df=df,
         model=model,
         loglik=-value / 2.0,
@@ -272,12 +278,6 @@ def result(model: LinearMixedModel) -> Fit:
         conf_level=model.conf_level,
         r_squared=model.explained().r_squared,
     )
-
-
-def _tests(model: LinearMixedModel) -> tuple[Array, Array]:
-    """Return covariance (p, p) and degrees of freedom (p,) of the fixed effects."""
-    identity = np.eye(len(model.names))
-    return model.covariance, np.array([model.test_df(row[None, :]) for row in identity])
 
 
 def _times(codes: np.ndarray, covariates: Array | None, b: Array) -> Array:
