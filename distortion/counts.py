@@ -8,6 +8,9 @@ k_t     correct          (M, C)  by the network itself
 k_0t    kept             (M, C)  by both; None where a cell does not know them
 k_1     control          (M, C)  by the network's own control (fine-tuned, nothing removed);
                                  NaN rows for networks without one, None where no network has one
+m_0     predicted_dense  (M, C)  images predicted as the class by the dense parent; None where a
+                                 parent does not know them
+m_t     predicted        (M, C)  by the network itself
 B̄       balances(k, n)   (M, C)  normalized recall balance (R − A) / A, A pooled over classes
 
 Everything that needs all classes of a network at once (reliability, instruments, the structural
@@ -15,7 +18,7 @@ model, matched nulls, bootstraps) starts from these arrays; what is per row star
 `distortion.designs`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +28,12 @@ from numpy.typing import NDArray
 
 from distortion.designs import CONDITION, compressed_arm, measures
 from distortion.log import Source, read_log
-from distortion.schema import CONTROL
+from distortion.schema import CONTROL, DENSE
 
 Values = NDArray[np.float64]
-# A condition's networks share these and differ in the seed alone.
-CONTEXT_OF_CONTROL = ("study", "dataset", "model", "recipe", "split")
+Columns = Mapping[Any, pl.Series]
+# What a network and its one dense and one control cell share, beside the seed.
+CONTEXT = ("study", "dataset", "model", "recipe", "split")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +50,7 @@ class Counts:
     kept : (M, C) int64, or None
     control : (M, C) float64, NaN where unknown, or None
     ratio_achieved : (M,) NaN where unknown
+    predicted_dense, predicted : (M, C) int64, or None
     """
 
     condition: Mapping[str, Any]
@@ -59,6 +64,8 @@ class Counts:
     kept: NDArray[np.int64] | None
     control: Values | None
     ratio_achieved: Values
+    predicted_dense: NDArray[np.int64] | None = None
+    predicted: NDArray[np.int64] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -107,10 +114,8 @@ def counts(log: Source, *, arm: str | None = None, split: str = "test") -> list[
     log = read_log(log)
     arm = compressed_arm(log, arm, split)
     rows = measures(log).filter(pl.col("split") == split)
-    controls = {
-        key: part.sort("class_id")["correct"].to_numpy()
-        for key, part in _by(rows.filter(pl.col("arm") == CONTROL), *CONTEXT_OF_CONTROL, "seed")
-    }
+    controls = _by_network(rows, CONTROL, "correct")
+    predictions = _by_network(rows, DENSE, "predicted")
     found = []
     for wanted in (arm, CONTROL):
         for _, part in _by(rows.filter(pl.col("arm") == wanted), *CONDITION):
@@ -118,18 +123,17 @@ def counts(log: Source, *, arm: str | None = None, split: str = "test") -> list[
             for _, cell in _by(part, "seed"):
                 cell = cell.sort("class_id")
                 classes.setdefault(tuple(cell["class_id"]), []).append(cell)
-            found += [_counts(cells, controls) for cells in classes.values()]
+            found += [_counts(cells, controls, predictions) for cells in classes.values()]
     return found
 
 
-def _counts(cells: list[pl.DataFrame], controls: Mapping[Any, NDArray[Any]]) -> Counts:
+def _counts(cells: list[pl.DataFrame], controls: Columns, predictions: Columns) -> Counts:
     first = cells[0]
     row = first.row(0, named=True)
-    context = tuple(row[c] for c in CONTEXT_OF_CONTROL)
     seeds = tuple(cell["seed"][0] for cell in cells)
-    nothing = np.full(first.height, np.nan)
-    control = np.array([controls.get((*context, seed), nothing) for seed in seeds], dtype=float)
-    known = "kept" in first.columns and not any(cell["kept"].null_count() for cell in cells)
+    keys = [(*(row[c] for c in CONTEXT), seed) for seed in seeds]
+    nothing = pl.Series([None] * first.height, dtype=pl.Float64)
+    control = np.stack([controls.get(key, nothing).cast(pl.Float64).to_numpy() for key in keys])
     names = first["class_name"].to_list() if "class_name" in first.columns else []
     achieved = [
         cell["ratio_achieved"][0] if "ratio_achieved" in cell.columns else None for cell in cells
@@ -143,17 +147,37 @@ def _counts(cells: list[pl.DataFrame], controls: Mapping[Any, NDArray[Any]]) -> 
             str(i) if name is None else name
             for i, name in zip(first["class_id"], names or [None] * first.height, strict=True)
         ),
-        n=_stacked(cells, "n"),
-        dense=_stacked(cells, "correct_dense"),
-        correct=_stacked(cells, "correct"),
-        kept=_stacked(cells, "kept") if known else None,
+        n=_stacked(cell["n"] for cell in cells),
+        dense=_stacked(cell["correct_dense"] for cell in cells),
+        correct=_stacked(cell["correct"] for cell in cells),
+        kept=_known(cell.get_column("kept", default=None) for cell in cells),
         control=None if np.isnan(control).all() else control,
         ratio_achieved=np.array([np.nan if r is None else r for r in achieved], dtype=float),
+        predicted_dense=_known(predictions.get(key) for key in keys),
+        predicted=_known(cell.get_column("predicted", default=None) for cell in cells),
     )
 
 
-def _stacked(cells: list[pl.DataFrame], column: str) -> NDArray[np.int64]:
-    return np.stack([cell[column].to_numpy() for cell in cells])
+def _stacked(columns: Iterable[pl.Series]) -> NDArray[np.int64]:
+    return np.stack([column.to_numpy() for column in columns])
+
+
+def _known(columns: Iterable[pl.Series | None]) -> NDArray[np.int64] | None:
+    """The columns stacked, None as soon as one is missing or lacks a value."""
+    whole = []
+    for column in columns:
+        if column is None or column.null_count():
+            return None
+        whole.append(column)
+    return _stacked(whole)
+
+
+def _by_network(rows: pl.DataFrame, arm: str, column: str) -> dict[Any, pl.Series]:
+    """A column of the one cell that each network has in this arm; empty where the log lacks it."""
+    cells = rows.filter(pl.col("arm") == arm)
+    if column not in rows.columns:
+        return {}
+    return {key: cell.sort("class_id")[column] for key, cell in _by(cells, *CONTEXT, "seed")}
 
 
 def _by(rows: pl.DataFrame, *columns: str) -> list[tuple[Any, pl.DataFrame]]:

@@ -1,0 +1,1 @@
+"""How unequal classes are, beside the slope α."""

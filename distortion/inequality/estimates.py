@@ -1,0 +1,133 @@
+"""Means of measures over networks, with the intervals of each source of variation.
+
+Each function takes `values` (M, K), the K measures of M networks on their scale of averages
+(`distortion.inequality.catalogue.evaluated`), NaN where a network has no value, and returns for
+each measure the columns of the table, `why` in words among them.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from distortion.fits.ttests import one_sample
+from distortion.inequality.catalogue import MEASURES, Measure, evaluated
+from distortion.resampling.images import Effect, Images, Pairs, image_draws, two_way_draws
+from distortion.resampling.intervals import bca
+from distortion.resampling.networks import Statistic, bootstrap, jackknife, network_weights
+
+Values = NDArray[np.float64]
+Columns = dict[str, Any]
+ONE: Final = "no interval: one network"
+
+
+def over_networks(values: Values, level: float) -> list[Columns]:
+    """The t test and interval of each measure."""
+    return [
+        _t_interval(measure, column[np.isfinite(column)], level)
+        for measure, column in zip(MEASURES, values.T, strict=True)
+    ]
+
+
+def over_images(
+    values: Values,
+    pairs: Pairs,
+    level: float,
+    draws: int,
+    rng: np.random.Generator,
+    images: Images,
+) -> list[Columns]:
+    """The bias-corrected bootstrap interval of these networks on other test images."""
+    estimate = _mean(values)(_everyone(values))[0]
+    drawn = image_draws(_effect(values), pairs, estimate, draws, rng, images=images)
+    return _bootstrap_interval(drawn, estimate, level, pairs)
+
+
+def over_both(
+    values: Values, pairs: Pairs, level: float, draws: int, rng: np.random.Generator
+) -> list[Columns]:
+    """The BCa bootstrap interval of other networks on other test images."""
+    mean = _mean(values)
+    estimate = mean(_everyone(values))[0]
+    if len(values) < 2:
+        return [
+            {"estimate": measure.unscaled(float(value)), "why": ONE}
+            for measure, value in zip(MEASURES, estimate, strict=True)
+        ]
+    weights = network_weights(len(values), draws, rng)
+    drawn = two_way_draws(_effect(values), pairs, bootstrap(mean, weights), weights, rng)
+    acceleration = jackknife(mean, len(values)).acceleration
+    return _bootstrap_interval(drawn, estimate, level, pairs, acceleration)
+
+
+def _t_interval(measure: Measure, values: Values, level: float) -> Columns:
+    if len(values) == 0:
+        return {}
+    null = np.nan if measure.null is None else float(measure.scaled(np.array(measure.null)))
+    sd = values.std(ddof=min(1, len(values) - 1))
+    result = one_sample(values.mean(), sd, len(values), null, "two-sided", level)
+    why = ""
+    if np.isnan(result.conf_low):
+        why = "no interval: the networks do not vary" if len(values) > 1 else ONE
+    return {
+        "estimate": measure.unscaled(float(result.estimate)),
+        **{f: float(getattr(result, f)) for f in ("std_error", "df", "statistic", "p_value")},
+        "conf_low": measure.unscaled(float(result.conf_low)),
+        "conf_high": measure.unscaled(float(result.conf_high)),
+        "why": why,
+    }
+
+
+def _mean(values: Values) -> Statistic:
+    """The weighted mean over those networks that have a value."""
+    known = np.isfinite(values)
+
+    def statistic(weights: NDArray[np.int64]) -> Values:
+        size = weights @ known
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(weights @ np.where(known, values, 0.0) / size)
+
+    return statistic
+
+
+def _effect(values: Values) -> Effect:
+    """What other images of one network do to that mean."""
+    known = np.isfinite(values)
+    size = np.maximum(known.sum(axis=0), 1)
+
+    def effect(m: int, drawn: Pairs) -> Values:
+        return np.asarray(np.where(known[m], (evaluated(drawn) - values[m]) / size, 0.0))
+
+    return effect
+
+
+def _everyone(values: Values) -> NDArray[np.int64]:
+    return np.ones((1, len(values)), dtype=np.int64)
+
+
+def _bootstrap_interval(
+    drawn: Values, estimate: Values, level: float, pairs: Pairs, acceleration: Any = 0.0
+) -> list[Columns]:
+    found = bca(drawn, estimate, level, acceleration=acceleration)
+    unpaired = "before and after resampled as if independent: kept is unknown"
+    rows = []
+    for i, measure in enumerate(MEASURES):
+        why = []
+        if np.isfinite(estimate[i]) and found.reason[i]:
+            why.append(f"no interval: {found.reason[i]}")
+        if 0 < found.undefined[i] < len(drawn):
+            why.append(f"{found.undefined[i]:,} of {len(drawn):,} draws undefined")
+        if measure.needs == "predicted" and why:
+            why = ["no interval: counts do not tell how to redraw false positives"]
+        if pairs.kept is None and measure.needs is None:
+            why.append(unpaired)
+        rows.append(
+            {
+                "estimate": measure.unscaled(float(estimate[i])),
+                "std_error": float(found.std_error[i]),
+                "conf_low": measure.unscaled(float(found.conf_low[i])),
+                "conf_high": measure.unscaled(float(found.conf_high[i])),
+                "why": "; ".join(why),
+            }
+        )
+    return rows

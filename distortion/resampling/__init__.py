@@ -1,0 +1,1 @@
+"""Resampling of networks and of test images: arrays in, arrays out."""
