@@ -10,12 +10,21 @@ from distortion.fits.regressions.regression import fit_ols
 from distortion.fits.results.comparing import compare
 from distortion.fits.results.result import Fit
 from distortion.fits.results.sidebyside import side_by_side
+from distortion.inequality.table import inequality
 from distortion.log import RecallLog, read_log, write_log
+from distortion.nulls.equal import at_equal
+from distortion.nulls.matched import matched_null
+from distortion.planning.assumptions import Assumptions
+from distortion.planning.plan import plan
+from distortion.repairs.table import repaired_slopes
 from distortion.report import report
+from distortion.structural.table import structural
 
 __all__ = [
+    "Assumptions",
     "Fit",
     "RecallLog",
+    "at_equal",
     "compare",
     "conditions",
     "findings",
@@ -24,11 +33,16 @@ __all__ = [
     "fit_lmm",
     "fit_ols",
     "fit_panel",
+    "inequality",
+    "matched_null",
     "measures",
     "pairs",
+    "plan",
     "read_log",
+    "repaired_slopes",
     "report",
     "side_by_side",
     "slopes",
+    "structural",
     "write_log",
 ]

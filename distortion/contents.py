@@ -3,6 +3,7 @@
 import polars as pl
 
 from distortion.blocks import Block, Bullets, Contents, Section, Terms, Text
+from distortion.catalogue import CATALOGUE
 from distortion.designs import CONDITION
 from distortion.evidence import Evidence
 from distortion.figures.balances import balance_scatter
@@ -10,7 +11,6 @@ from distortion.figures.classes import recall_changes
 from distortion.figures.control import against_control
 from distortion.figures.curves import accuracy_plane, variance_curves
 from distortion.figures.slopes import slope_boxes
-from distortion.hypotheses import CATALOGUE
 from distortion.labels import CONTEXT, by_context, clean, counted, listed, setting
 from distortion.log import safe_name
 from distortion.prose.contrasts import compared_in_words, not_asked

@@ -4,13 +4,15 @@ Every family of `distortion.hypotheses` is tested, then corrected as a whole, th
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 import polars as pl
 
-from distortion.comparisons import by_condition, changes_by_class, compared, trends
+from distortion.catalogue import unordered
+from distortion.comparisons import SEPARATOR, by_condition, changes_by_class, compared, trends
 from distortion.corrections import Correction
 from distortion.covariates import covariate_effects
 from distortion.designs import (
@@ -23,11 +25,15 @@ from distortion.designs import (
     slopes,
 )
 from distortion.errors import DesignError
-from distortion.hypotheses import Hypothesis, Samples, unordered
+from distortion.hypotheses import Hypothesis, Samples
 from distortion.log import RecallLog, Source, read_log
 from distortion.measures import log_spread
+from distortion.nulls.equal import What, at_equal
+from distortion.nulls.matched import matched_null
+from distortion.repairs.table import repaired_slopes
 from distortion.schema import CONTROL
 from distortion.settings import Seed, Settings
+from distortion.structural.table import structural
 from distortion.testing import adopted, tested
 from distortion.verdicts import put_into_words, to_schema
 
@@ -102,15 +108,15 @@ def found_with(log: RecallLog, settings: Settings) -> pl.DataFrame:
         "method": methods(log),
     }
     generator = np.random.default_rng(settings.rng)
+    whole = Asked(log, samples, arm, split, order)
     tables = []
     for hypothesis in settings.catalogue():
-        rows, doubt = samples, ""
+        asked, doubt = whole, ""
         if hypothesis.factor == "dataset" and settings.reference_models:
-            rows = _at_reference(samples, settings.reference_models)
+            asked = replace(whole, samples=_at_reference(samples, settings.reference_models))
         if hypothesis.factor == "model" and not sizes_are_known(log):
             hypothesis = unordered(hypothesis)
             doubt = "sizes of models unknown or equal: compared by name, without a direction"
-        asked = Asked(log, rows, arm, split, order)
         tests = SAMPLES[hypothesis.samples](asked, hypothesis)
         if not tests.height:
             continue
@@ -133,9 +139,9 @@ def _at_reference(samples: pl.DataFrame, reference: Mapping[str, str]) -> pl.Dat
     return samples.filter(wanted.is_null() | (pl.col("model") == wanted))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Asked:
-    """What every family may need.
+    """What the families need, each computed once.
 
     Attributes
     ----------
@@ -148,6 +154,21 @@ class Asked:
     arm: str
     split: str
     order: Mapping[str, list[str]]
+
+    @cached_property
+    def latent(self) -> pl.DataFrame:
+        """The structural model of every method."""
+        return structural(self.log, arm=self.arm, split=self.split, interval="wald")
+
+    @cached_property
+    def repaired(self) -> pl.DataFrame:
+        """Every repaired slope."""
+        return repaired_slopes(self.log, arm=self.arm, split=self.split)
+
+    @cached_property
+    def null(self) -> pl.DataFrame:
+        """The accuracy-matched null and what goes beyond it."""
+        return matched_null(self.log, arm=self.arm, split=self.split)
 
     def of_arm(self, hypothesis: Hypothesis) -> pl.DataFrame:
         """The cells that the hypothesis is about."""
@@ -179,9 +200,41 @@ def _mixed_model(asked: Asked, hypothesis: Hypothesis) -> pl.DataFrame:
     return covariate_effects(asked.log, asked.of_arm(hypothesis), measure, asked.arm, asked.split)
 
 
+def _repaired(asked: Asked, hypothesis: Hypothesis) -> pl.DataFrame:
+    return _as_tests(asked.repaired.filter(pl.col("estimator") == hypothesis.measure))
+
+
+def _null(asked: Asked, hypothesis: Hypothesis) -> pl.DataFrame:
+    return _as_tests(asked.null.filter(pl.col("measure") == hypothesis.measure))
+
+
+def _latent(asked: Asked, hypothesis: Hypothesis) -> pl.DataFrame:
+    return _as_tests(asked.latent.filter(pl.col("measure") == hypothesis.measure))
+
+
+def _equal(asked: Asked, hypothesis: Hypothesis) -> pl.DataFrame:
+    what: What = "accuracy" if hypothesis.samples == "equal accuracy" else "ratio_achieved"
+    if what not in asked.samples.columns:
+        return pl.DataFrame()
+    table = at_equal(asked.log, what, hypothesis.measure, arm=asked.arm, split=asked.split)
+    pair = pl.concat_str("method", "method_b", separator=SEPARATOR)
+    return _as_tests(table.with_columns(comparison=pair))
+
+
+def _as_tests(table: pl.DataFrame) -> pl.DataFrame:
+    """Rows of a table of estimates; their intervals are made anew for the size of the family."""
+    table = table.rename({"caveat": "doubt", "networks": "n"})
+    return table.drop("conf_low", "conf_high", "conf_level")
+
+
 SAMPLES: Final[dict[Samples, Callable[[Asked, Hypothesis], pl.DataFrame]]] = {
     "cells": _cells,
     "trends": _trends,
     "classes": _classes,
     "mixed model": _mixed_model,
+    "repaired": _repaired,
+    "null": _null,
+    "latent": _latent,
+    "equal accuracy": _equal,
+    "equal ratio": _equal,
 }

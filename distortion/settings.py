@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from distortion.catalogue import CATALOGUE
 from distortion.corrections import CORRECTIONS, Correction
 from distortion.errors import DesignError, did_you_mean
-from distortion.hypotheses import CATALOGUE, Hypothesis
+from distortion.hypotheses import Hypothesis
 
 Seed = int | np.random.Generator
 

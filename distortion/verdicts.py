@@ -4,8 +4,9 @@ from typing import Final
 
 import polars as pl
 
+from distortion.catalogue import SLOPE
 from distortion.designs import CONDITION
-from distortion.hypotheses import SLOPE, Hypothesis
+from distortion.hypotheses import Hypothesis
 
 FEW_NETWORKS: Final = 5
 FINDINGS: Final = pl.Schema(

@@ -18,6 +18,7 @@ LAYERS = [
     {"counts"},
     {"frames", "corrections"},
     {"hypotheses"},
+    {"catalogue"},
     {"settings", "comparisons", "fits"},
     {"resampling"},
     {"covariates", "inequality", "nulls", "repairs", "structural"},

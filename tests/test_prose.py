@@ -6,8 +6,8 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
+from distortion.catalogue import DATASET, METHOD, MODEL
 from distortion.designs import CONDITION
-from distortion.hypotheses import DATASET, METHOD, MODEL
 from distortion.prose import limitations as lim
 from distortion.prose.contrasts import compared_in_words, not_asked
 from distortion.prose.headline import headline as answer

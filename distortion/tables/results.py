@@ -6,8 +6,9 @@ from typing import Final
 
 import polars as pl
 
+from distortion.catalogue import CATALOGUE, unordered
 from distortion.designs import CONDITION
-from distortion.hypotheses import CATALOGUE, Hypothesis, unordered
+from distortion.hypotheses import Hypothesis
 from distortion.labels import CONTEXT, clean, counted, setting
 from distortion.schema import CONTROL
 from distortion.settings import Settings
