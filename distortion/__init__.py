@@ -10,6 +10,7 @@ from distortion.fits.regressions.regression import fit_ols
 from distortion.fits.results.comparing import compare
 from distortion.fits.results.result import Fit
 from distortion.fits.results.sidebyside import side_by_side
+from distortion.gate.gate import gate
 from distortion.inequality.table import inequality
 from distortion.log import RecallLog, read_log, write_log
 from distortion.nulls.equal import at_equal
@@ -33,6 +34,7 @@ __all__ = [
     "fit_lmm",
     "fit_ols",
     "fit_panel",
+    "gate",
     "inequality",
     "matched_null",
     "measures",
