@@ -24,6 +24,7 @@ NUMBERS: Final = ("estimate", "std_error", "df", "statistic", "p_value", "kappa"
 ADOPTED: Final = {
     "left_out": (0, pl.Int64()),
     "differs": ("", pl.String()),
+    "comparison": ("", pl.String()),
     "balanced": (True, pl.Boolean()),
     **dict.fromkeys(NUMBERS, (None, pl.Float64())),
 }
