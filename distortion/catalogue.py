@@ -59,6 +59,17 @@ SPREAD_VERSUS_CONTROL: Final = replace(
     measure="log_kappa",
     words=WIDER,
 )
+ASSOCIATION: Final = Hypothesis(
+    "association",
+    "Are the same classes ahead and behind as before?",
+    "rho",
+    0.0,
+    ("same classes lead", "other classes lead"),
+    side="greater",
+    expected="greater",
+    column=_without("ratio"),
+    samples="association",
+)
 BETWEEN: Final = Hypothesis(
     "between",
     "Is the slope of the class pattern that networks share, free of seed noise, different from 1?",
@@ -230,6 +241,7 @@ CATALOGUE: Final = (
     VERSUS_CONTROL,
     SPREAD,
     SPREAD_VERSUS_CONTROL,
+    ASSOCIATION,
     BETWEEN,
     EXCESS,
     LATENT,

@@ -11,9 +11,11 @@ from typing import Final
 import numpy as np
 import polars as pl
 
+from distortion.association import associations
 from distortion.catalogue import unordered
 from distortion.comparisons import SEPARATOR, by_condition, changes_by_class, compared, trends
 from distortion.corrections import Correction
+from distortion.counts import counts
 from distortion.covariates import covariate_effects
 from distortion.designs import (
     compressed_arm,
@@ -95,6 +97,11 @@ def findings(
 
 def found_with(log: RecallLog, settings: Settings) -> pl.DataFrame:
     """`findings` of a log, options as one object."""
+    return answers(ask(log, settings), settings)
+
+
+def ask(log: RecallLog, settings: Settings) -> "Asked":
+    """Collect what the families need of a log."""
     split = settings.split
     arm = compressed_arm(log, settings.arm, split)
     samples = (
@@ -107,21 +114,25 @@ def found_with(log: RecallLog, settings: Settings) -> pl.DataFrame:
         "model": models_by_complexity(log),
         "method": methods(log),
     }
-    generator = np.random.default_rng(settings.rng)
-    whole = Asked(log, samples, arm, split, order)
+    return Asked(log, samples, arm, split, order, np.random.default_rng(settings.rng))
+
+
+def answers(whole: "Asked", settings: Settings) -> pl.DataFrame:
+    """Every family of the catalogue, tested; `whole` is what `ask` collected."""
     tables = []
     for hypothesis in settings.catalogue():
         asked, doubt = whole, ""
         if hypothesis.factor == "dataset" and settings.reference_models:
-            asked = replace(whole, samples=_at_reference(samples, settings.reference_models))
-        if hypothesis.factor == "model" and not sizes_are_known(log):
+            at = _at_reference(whole.samples, settings.reference_models)
+            asked = replace(whole, samples=at)
+        if hypothesis.factor == "model" and not sizes_are_known(whole.log):
             hypothesis = unordered(hypothesis)
             doubt = "sizes of models unknown or equal: compared by name, without a direction"
         tests = SAMPLES[hypothesis.samples](asked, hypothesis)
         if not tests.height:
             continue
         if "mean" in tests.columns:
-            found = tested(tests, hypothesis, settings, generator)
+            found = tested(tests, hypothesis, settings, whole.rng)
         else:
             found = adopted(tests, hypothesis, settings)
         tables.append(put_into_words(found, hypothesis, 1 - settings.level, doubt))
@@ -147,6 +158,7 @@ class Asked:
     ----------
     samples : cells of the arm asked for and of the control arm, with every measure
     order : levels of data sets, models and methods in the order of comparison
+    rng : of permutations
     """
 
     log: RecallLog
@@ -154,6 +166,7 @@ class Asked:
     arm: str
     split: str
     order: Mapping[str, list[str]]
+    rng: np.random.Generator
 
     @cached_property
     def latent(self) -> pl.DataFrame:
@@ -200,6 +213,10 @@ def _mixed_model(asked: Asked, hypothesis: Hypothesis) -> pl.DataFrame:
     return covariate_effects(asked.log, asked.of_arm(hypothesis), measure, asked.arm, asked.split)
 
 
+def _association(asked: Asked, hypothesis: Hypothesis) -> pl.DataFrame:
+    return associations(counts(asked.log, arm=asked.arm, split=asked.split), asked.rng)
+
+
 def _repaired(asked: Asked, hypothesis: Hypothesis) -> pl.DataFrame:
     return _as_tests(asked.repaired.filter(pl.col("estimator") == hypothesis.measure))
 
@@ -232,6 +249,7 @@ SAMPLES: Final[dict[Samples, Callable[[Asked, Hypothesis], pl.DataFrame]]] = {
     "trends": _trends,
     "classes": _classes,
     "mixed model": _mixed_model,
+    "association": _association,
     "repaired": _repaired,
     "null": _null,
     "latent": _latent,

@@ -22,6 +22,7 @@ Samples = Literal[
     "classes",
     "mixed model",
     "repaired",
+    "association",
     "null",
     "latent",
     "equal accuracy",
@@ -48,8 +49,8 @@ class Hypothesis:
     correction : of p-values within a column
     arm : rows that the estimate is about; None: whichever arm `findings` is asked for
     samples : what is tested: values of cells, trends of networks over log2 ratio, classes, terms
-        of a mixed model, a repaired slope, the excess over the accuracy-matched null, parameters
-        of the structural model, methods at equal accuracy or equal achieved ratio
+        of a mixed model, a repaired slope, an association, the excess over the accuracy-matched
+        null, parameters of the structural model, methods at equal accuracy or achieved ratio
     kind : what is to be shown: a difference from the null, that there is none beyond a margin
         (two one-sided tests, Schuirmann 1987), or no loss beyond a margin
     """

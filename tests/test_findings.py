@@ -372,7 +372,8 @@ def test_classes_are_shown_to_lose_little_or_much() -> None:
 def test_permutations_and_effect_sizes_stand_beside_t_tests() -> None:
     log = planted(RNG(25), PAPER_LIKE, networks=6, noise=0.02, control=0.95)
     table = ds.findings(log)
-    of_models = pl.col("family").str.contains("covariates|between|excess|latent|at equal")
+    others = "covariates|between|association|excess|latent|at equal"
+    of_models = pl.col("family").str.contains(others)
     tests = table.filter(pl.col("p_value").is_not_null(), pl.col("margin").is_null(), ~of_models)
     assert tests["p_permutation"].null_count() == 0
     # Six networks: 64 sign flips, so that no p lies below 2/64.
@@ -413,3 +414,19 @@ def test_covariates_are_terms_of_one_mixed_model() -> None:
         cells,
     )
     np.testing.assert_allclose(rows["estimate"], fit.estimates["estimate"][1:], rtol=1e-6)
+
+
+def test_association_is_tested_by_permuting_classes() -> None:
+    log = planted(RNG(40), {2.0: 1.0}, networks=4, noise=0.01)
+    rows = family(ds.findings(log), "association")
+    assert rows["estimate"][0] == pytest.approx(ds.slopes(log)["rho"].mean())
+    assert rows["verdict"].to_list() == ["same classes lead"]
+    assert rows["p_permutation"].to_list() == rows["p_value"].to_list()
+    # An order of classes after, the same in all networks, with a correlation of -0.02 to before.
+    order = [5, 1, 3, 7, 6, 9, 2, 8, 0, 4]
+    after = pl.when(pl.col("arm") == "finetuned").then(
+        pl.col("class_id").replace_strict(list(range(10)), order)
+    )
+    shuffled = log.with_columns(class_id=after.otherwise("class_id")).sort("seed", "class_id")
+    rows = family(ds.findings(shuffled), "association")
+    assert rows["verdict"].to_list() == ["undecided"]

@@ -21,7 +21,7 @@ LAYERS = [
     {"catalogue"},
     {"settings", "comparisons", "fits"},
     {"resampling"},
-    {"covariates", "inequality", "nulls", "repairs", "structural"},
+    {"association", "covariates", "inequality", "nulls", "repairs", "structural"},
     {"testing", "verdicts"},
     {"findings"},
     {"scope", "evidence", "tables", "prose", "figures"},

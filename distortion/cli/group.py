@@ -17,8 +17,12 @@ import polars as pl
 from distortion.corrections import Correction
 from distortion.designs import conditions, measures, pairs, slopes
 from distortion.errors import DistortionError, DistortionWarning, ReportError
+from distortion.inequality.table import inequality
 from distortion.log import RecallLog
+from distortion.nulls.matched import matched_null
+from distortion.repairs.table import repaired_slopes
 from distortion.schema import FINETUNED, PRUNED
+from distortion.structural.table import structural
 
 SETTINGS: Final = {"help_option_names": ["-h", "--help"], "show_default": True}
 TABLES: Final[dict[str, Callable[[RecallLog], pl.DataFrame]]] = {
@@ -26,6 +30,10 @@ TABLES: Final[dict[str, Callable[[RecallLog], pl.DataFrame]]] = {
     "conditions": conditions,
     "measures": measures,
     "pairs": pairs,
+    "inequality": inequality,
+    "repaired": repaired_slopes,
+    "null": matched_null,
+    "latent": structural,
 }
 
 
@@ -104,7 +112,7 @@ def test_options(function: Callable[..., None]) -> Callable[..., None]:
             help="Student's pooled variance in independent t-tests instead of Welch's.",
         ),
         click.option(
-            "--seed", "rng", type=click.IntRange(0), default=0, help="Of permutation tests."
+            "--rng", type=click.IntRange(0), default=0, help="Seed of permutation tests."
         ),
         click.option(
             "--reference-model",

@@ -55,7 +55,9 @@ def check(log: str) -> None:
     "--table",
     type=click.Choice(list(TABLES)),
     default="slopes",
-    help="slopes: per cell; conditions: over networks; measures: per class; pairs: for models.",
+    help="slopes: per cell; conditions: over networks; measures: per class; pairs: for models; "
+    "inequality: Gini, worst recall …; repaired: slopes without noise; null: what lost accuracy "
+    "explains; latent: γ on the logit scale.",
 )
 def measure(log: str, table: str) -> None:
     """Print recalls, balances and slopes, derived from the counts of LOG, as CSV."""
