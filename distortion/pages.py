@@ -1,6 +1,9 @@
 """The contents as one HTML page and as Markdown; everything that is text is escaped here."""
 
+import base64
+import hashlib
 from collections.abc import Mapping
+from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -31,7 +34,10 @@ def html_page(contents: Contents, svgs: Mapping[str, str]) -> str:
     def render(block: Block) -> Markup:
         return Markup(_html(block, numbered, svgs))
 
-    return _render("report.html", contents, render)
+    script = files("distortion").joinpath("templates/report.js").read_text(encoding="utf-8")
+    return _render(
+        "report.html", contents, render, script=Markup(script), script_hash=_sha256(script)
+    )
 
 
 def markdown_page(contents: Contents) -> str:
@@ -40,11 +46,16 @@ def markdown_page(contents: Contents) -> str:
     return _render("report.md", contents, lambda block: _markdown(block, numbered))
 
 
-def _render(template: str, contents: Contents, render: Any) -> str:
+def _render(template: str, contents: Contents, render: Any, **more: Any) -> str:
     page = _TEMPLATES.get_template(template)
     return page.render(
-        contents=contents, render=render, markdown=to_markdown, line=to_markdown_line
+        contents=contents, render=render, markdown=to_markdown, line=to_markdown_line, **more
     )
+
+
+def _sha256(script: str) -> str:
+    """The hash by which a Content-Security-Policy admits an inline script."""
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def _numbered(contents: Contents) -> Numbers:
@@ -78,7 +89,7 @@ def _html_table(table: Table, number: str) -> str:
     caption = f"{number}. {table.caption}"
     body = (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{to_html(caption)}">'
-        f'{html_table(table, caption)}</div><div class="notes">{notes}{files}</div>'
+        f'{html_table(table, caption, sortable=True)}</div><div class="notes">{notes}{files}</div>'
     )
     if not table.folded:
         return f'<div class="table">{body}</div>'

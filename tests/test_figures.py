@@ -112,6 +112,27 @@ def test_svg_text_is_text_and_nothing_is_fetched(evidence, draw):
     assert len(texts(drawing)) > 4
 
 
+@pytest.mark.parametrize("draw", ALL)
+def test_every_mark_has_its_title(evidence, draw):
+    drawing = draw(evidence)
+    root = ElementTree.fromstring(style.svg(drawing))
+    written = [node.text for node in root.iter("{http://www.w3.org/2000/svg}title")]
+    named = [text for texts in drawing.names.values() for text in texts]
+    assert named
+    assert sorted(written) == sorted([drawing.title, *named])
+
+
+def test_a_shared_style_moves_up_unless_it_would_blend_the_marks():
+    group = '<g id="marks-0">\n<g>\n<use x="1" style="{0}"/>\n<use x="2" style="{0}"/>\n</g>\n</g>'
+    titled = style._titled(group.format("fill: red; fill-opacity: 0.5"), ["a", "<b>"])
+    assert '<g style="fill: red; fill-opacity: 0.5">\n<use x="1"><title>a</title></use>' in titled
+    assert '<use x="2"><title>&lt;b&gt;</title></use>' in titled
+    kept = style._titled(group.format("fill: red; opacity: 0.5"), ["a", "b"])
+    assert kept.count('style="fill: red; opacity: 0.5"><title>') == 2
+    with pytest.raises(ValueError, match="zip"):
+        style._titled(group.format("fill: red"), ["only one"])
+
+
 def test_boxes_draw_every_network_and_the_marks_of_the_findings(evidence):
     drawing = boxes(evidence)
     axis = panel(drawing, "small · magnitude")
@@ -142,6 +163,7 @@ def test_far_off_slopes_are_marked_at_the_edge_and_said_to_be():
     drawing = slope_boxes(rows, cells.family("cell"), "pruned")
     edge = [line for line in drawing.figure.axes[0].lines if line.get_marker() in ("^", "v")]
     assert sum(len(line.get_xdata()) for line in edge) > 0
+    assert sum(map(len, drawing.names.values())) == rows["alpha"].count(), "each of them once"
     assert "Triangles" in drawing.caption
     assert (
         "Triangles"

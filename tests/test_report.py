@@ -132,7 +132,7 @@ def test_the_page_needs_nothing_but_itself(page):
         for name in ("src", "href", "xlink:href", "action", "data", "poster", "srcset"):
             value = attributes.get(name) or ""
             assert not re.match(r"\s*(\w+:)?//|\s*(javascript|file):", value), value
-    assert not page.all("script")
+    assert page.all("script") == [{}], "one, inline"
     assert not page.all("link")
     assert "@import" not in "".join(page.words)
     assert not re.search(r"url\((?!#)", "".join(page.words))
@@ -259,7 +259,7 @@ def test_names_neither_break_nor_inject(tmp_path, quick):
     )
     paths = report(log, tmp_path / "r")
     page = Page(paths[0].read_text(encoding="utf-8"))
-    assert not page.all("script")
+    assert page.all("script") == [{}], "that of the page itself"
     assert not page.all("img")
     assert not page.all("b")
     assert "alert(1)" in "".join(page.words), "names are shown, as text"
@@ -449,7 +449,7 @@ def test_no_loss_exceeds_what_there_was_to_lose(tmp_path, quick):
 
 
 def test_of_many_settings_the_first_are_drawn_and_the_page_says_so(tmp_path, quick, monkeypatch):
-    monkeypatch.setattr("distortion.contents.MOST_CONTEXTS", 1)
+    monkeypatch.setattr("distortion.contents.parts.MOST_CONTEXTS", 1)
     out = tmp_path / "r"
     paths = report(planted_log(**SMALL | {"models": ("a", "b")}), out)
     assert len(list((out / "figures").glob("balances*.svg"))) == 1

@@ -150,6 +150,9 @@ def test_repeated_row_headers_are_kept_but_marked():
     page = html_table(Table("t", "c", data, heads), "c")
     assert page.count(' class="again">x<') == 1
     assert page.count('">2</th>') == 2, "2 after another first column is no repetition"
+    ratios = Column("t", lambda row: row["b"], names=True)
+    page = html_table(Table("t", "c", pl.DataFrame({"b": ["1", "1"]}), (ratios,)), "c")
+    assert 'class="n again">1<' in page, "as far to the right as the one above"
 
 
 @pytest.mark.parametrize(

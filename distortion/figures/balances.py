@@ -3,7 +3,7 @@
 The paper: Good et al. (2022), section 6.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -17,17 +17,20 @@ from distortion.figures.style import (
     MUTED,
     VERMILION,
     Drawing,
+    Names,
     drawable,
     grid,
     limited,
+    name_marks,
     styled,
 )
-from distortion.labels import CONTEXT, counted
+from distortion.labels import CONTEXT, SEPARATOR, clean, counted
 from distortion.tables import numbers
 
 COLUMNS: Final = 6
 # Panels that reach at most so many times farther than the dense balances share one axis.
 SIMILAR: Final = 1.5
+NAME: Final = 28
 COLUMNS_OF_DATA: Final = (
     *CONTEXT,
     "method",
@@ -52,6 +55,8 @@ def balance_scatter(
     ratios = conditions["ratio"].n_unique()
     known = measures.drop_nulls(["normalized_balance", "normalized_balance_dense"])
     reach = _common_reach(known)
+    heavy = known.height > LIGHT_LIMIT
+    names: Names = {}
     with styled():
         columns = ratios if ratios <= COLUMNS else COLUMNS - 1
         figure, axes = grid(len(panels), columns, width=1.85, height=1.85)
@@ -59,7 +64,7 @@ def balance_scatter(
             points = known.filter(
                 pl.col("method") == row["method"], pl.col("ratio") == row["ratio"]
             )
-            _panel(axis, points, row["alpha_pooled"], reach, known.height > LIGHT_LIMIT)
+            _panel(axis, points, row["alpha_pooled"], reach, None if heavy else names)
             axis.set_title(
                 f"{drawable(row['method'], 16)}, t = {numbers.ratio(row['ratio'])}\n"
                 f"α̂ {numbers.fixed(row['alpha_pooled'])}, r² {numbers.fixed(row['r2'])}, "
@@ -82,13 +87,14 @@ def balance_scatter(
         "recall in the panel. All axes agree, except where a panel says how much farther its "
         "vertical axis reaches." + left_out,
         measures.select(*COLUMNS_OF_DATA),
+        names,
     )
 
 
 def _panel(
-    axis: Axes, points: pl.DataFrame, slope: float | None, reach: float, heavy: bool
+    axis: Axes, points: pl.DataFrame, slope: float | None, reach: float, names: Names | None
 ) -> None:
-    """Draw one panel; `heavy` point clouds become a bitmap inside the SVG."""
+    """Draw one panel; without `names`, the point cloud becomes a bitmap inside the SVG."""
     line = np.array([-reach, reach])
     axis.plot(line, line, color=MUTED, linewidth=0.9, linestyle="--", zorder=1)
     loser = _loser(points)
@@ -97,7 +103,7 @@ def _panel(
         (points.filter(~is_loser), BLUE, "o"),
         (points.filter(is_loser), VERMILION, "s"),
     ):
-        axis.scatter(
+        cloud = axis.scatter(
             rows["normalized_balance_dense"],
             rows["normalized_balance"],
             s=10,
@@ -106,8 +112,10 @@ def _panel(
             alpha=0.55,
             linewidths=0,
             zorder=2,
-            rasterized=heavy,
+            rasterized=names is None,
         )
+        if names is not None and rows.height:
+            name_marks(names, cloud, [_class(row) for row in rows.iter_rows(named=True)])
     if slope is not None:
         axis.plot(line, slope * line, color=INK, linewidth=1.3, zorder=3)
     if loser is not None:
@@ -123,6 +131,19 @@ def _panel(
     axis.set_box_aspect(1)
     axis.locator_params(nbins=3)
     axis.tick_params(labelsize=6.5)
+
+
+def _class(row: dict[str, Any]) -> str:
+    before, after = (
+        numbers.fixed(row[c], 3) for c in ("normalized_balance_dense", "normalized_balance")
+    )
+    where = (
+        clean(row["method"], NAME),
+        f"t = {numbers.ratio(row['ratio'])}",
+        f"seed {row['seed']}",
+        f"class {clean(row['class_label'], NAME)}",
+    )
+    return f"{SEPARATOR.join(where)}: {before} → {after}"
 
 
 def _corner(axis: Axes, x: float, y: float, text: str, side: str, colour: str) -> None:

@@ -1,6 +1,6 @@
 """Heat map of the change of recall by class and ratio."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
-from distortion.figures.style import Drawing, drawable, styled
+from distortion.figures.style import Drawing, Names, drawable, name_marks, styled
+from distortion.labels import SEPARATOR, clean
 from distortion.schema import CONTROL
 from distortion.tables import numbers
 
@@ -48,13 +49,14 @@ def recall_changes(classes: pl.DataFrame, name: str, heading: str, level: float)
     columns = min(len(methods), COLUMNS)
     rows = -(-len(methods) // columns)
     size = (1.0 + columns * (0.42 * widest + 0.15), 0.9 + rows * (0.23 * order.height + 0.5))
+    names: Names = {}
     with styled():
         figure = Figure(figsize=(max(4.5, size[0]), size[1]))
         axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
         for spare in axes[len(methods) :]:
             spare.remove()
         for panel, method, axis in zip(panels, methods, axes, strict=False):
-            _heat(axis, panel, order, limit)
+            _heat(axis, panel, order, limit, clean(method), names)
             axis.set_title(drawable(method, 20))
         axes[0].invert_yaxis()
         figure.supxlabel("Ratio t", fontsize=9)
@@ -80,10 +82,18 @@ def recall_changes(classes: pl.DataFrame, name: str, heading: str, level: float)
         f"over the classes of a condition (variation between networks).{only}"
         + (f"{MOST_CLASSES - LOSING} that lose least are shown." if left_out else ""),
         classes.drop("verdict", "caveat"),
+        names,
     )
 
 
-def _heat(axis: Axes, panel: pl.DataFrame, order: pl.DataFrame, limit: float) -> None:
+def _heat(
+    axis: Axes,
+    panel: pl.DataFrame,
+    order: pl.DataFrame,
+    limit: float,
+    method: str,
+    names: Names,
+) -> None:
     """Draw one panel: rows in the order of the classes, columns in that of the ratios."""
     places = panel["at"].unique().sort(nulls_last=False).to_list()
     row_of = {class_id: i for i, class_id in enumerate(order["class_id"])}
@@ -105,7 +115,7 @@ def _heat(axis: Axes, panel: pl.DataFrame, order: pl.DataFrame, limit: float) ->
             color=TEXT,
         )
     edges = np.arange(len(column_of) + 1) - 0.5, np.arange(len(row_of) + 1) - 0.5
-    axis.pcolormesh(
+    mesh = axis.pcolormesh(
         *edges,
         values,
         cmap=CHANGES,
@@ -113,9 +123,24 @@ def _heat(axis: Axes, panel: pl.DataFrame, order: pl.DataFrame, limit: float) ->
         edgecolors="white",
         linewidth=0.8,
     )
+    change_of = {(row["class_id"], row["at"]): _change(row) for row in panel.to_dicts()}
+    condition_of = {t: f"{method}{SEPARATOR}t = {numbers.ratio(t)}" for t in places if t}
+    texts = [
+        f"{condition_of.get(at, CONTROL)}{SEPARATOR}class {clean(label)}: "
+        f"{change_of.get((class_id, at), numbers.NOTHING)}"
+        for class_id, label in order.select("class_id", "class_label").iter_rows()
+        for at in places
+    ]
+    name_marks(names, mesh, texts)
     headings = ["ctrl" if at is None else numbers.ratio(at) for at in places]
     axis.set_xticks(range(len(places)), headings)
     axis.set_yticks(range(len(row_of)), [drawable(label, 22) for label in order["class_label"]])
     axis.tick_params(length=0)
     axis.grid(False)
     axis.spines[:].set_visible(False)
+
+
+def _change(row: dict[str, Any]) -> str:
+    change = numbers.change_interval(row["estimate"], row["conf_low"], row["conf_high"])
+    p = row["p_corrected"]
+    return f"{change} points" + ("" if p is None else f", {numbers.p_equals(p)}")

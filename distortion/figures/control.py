@@ -1,15 +1,25 @@
 """Dots and whiskers: slopes of compressed networks minus those of their own controls."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
 
 from distortion.figures.curves import COLUMNS, HEIGHT, WIDTH, legend
 from distortion.figures.scales import OFF_SCALE, mark_beyond, plain_ticks, window
-from distortion.figures.style import INK, Drawing, drawable, grid, limited, series, styled
-from distortion.labels import CONTEXT, context_columns, setting
+from distortion.figures.style import (
+    INK,
+    Drawing,
+    Names,
+    drawable,
+    grid,
+    limited,
+    name_markers,
+    series,
+    styled,
+)
+from distortion.labels import CONTEXT, SEPARATOR, clean, context_columns, setting
 from distortion.tables import numbers
 
 BOUNDS: Final = ("estimate", "conf_low", "conf_high")
@@ -25,10 +35,12 @@ def against_control(differences: pl.DataFrame, methods: Sequence[str]) -> Drawin
     low, high = (_either(differences, c) for c in BOUNDS[1:])
     limits = window(low, high, 0.0)
     beyond = 0
+    names: Names = {}
     panels, left_out = limited(differences.partition_by(CONTEXT, maintain_order=True))
     with styled():
         figure, axes = grid(len(panels), COLUMNS, width=WIDTH, height=HEIGHT, sharey=True)
         for panel, axis in zip(panels, axes, strict=True):
+            heading = setting(panel.row(0, named=True), context_columns(differences))
             ratios = panel["ratio"].unique().sort().to_list()
             axis.axhline(0, color=INK, linewidth=1, linestyle="--", zorder=1)
             present = panel["method"].unique(maintain_order=True).to_list()
@@ -39,16 +51,19 @@ def against_control(differences: pl.DataFrame, methods: Sequence[str]) -> Drawin
                 colour, marker = looks[method]["color"], looks[method]["marker"]
                 axis.vlines(places, _either(rows, "conf_low"), _either(rows, "conf_high"), colour)
                 middle = rows["estimate"].cast(pl.Float64).to_numpy()
-                axis.plot(places, middle, marker, color=colour, ms=4.5, label=drawable(method))
+                (points,) = axis.plot(
+                    places, middle, marker, color=colour, ms=4.5, label=drawable(method)
+                )
+                texts = [_difference(heading, row) for row in rows.iter_rows(named=True)]
+                name_markers(names, points, texts, limits)
                 beyond += sum(
-                    mark_beyond(axis, places, _either(rows, bound), limits, colour)
+                    mark_beyond(axis, places, _either(rows, bound), limits, colour, names, texts)
                     for bound in BOUNDS[1:]
                 )
             axis.set_ylim(limits)
             plain_ticks(axis)
             axis.set_xticks(range(len(ratios)), [numbers.ratio(t) for t in ratios])
             axis.grid(False, axis="x")
-            heading = setting(panel.row(0, named=True), context_columns(differences))
             axis.set_title(drawable(heading, 48))
         figure.supxlabel("Ratio t", fontsize=9)
         figure.supylabel("Slope α minus that of the control", fontsize=9)
@@ -66,7 +81,16 @@ def against_control(differences: pl.DataFrame, methods: Sequence[str]) -> Drawin
         "corrected intervals, variation between networks (seeds). Dashed line: no difference from "
         "fine-tuning alone." + (OFF_SCALE if beyond else "") + left_out,
         differences.select(*CONTEXT, "method", "ratio", *BOUNDS, "p_corrected", "verdict"),
+        names,
     )
+
+
+def _difference(heading: str, row: dict[str, Any]) -> str:
+    condition = SEPARATOR.join(
+        (heading, clean(row["method"]), f"t = {numbers.ratio(row['ratio'])}")
+    )
+    bounds = (row[bound] for bound in BOUNDS)
+    return f"{condition}: difference {numbers.interval(*bounds, null=0.0, signed=True)}"
 
 
 def _either(rows: pl.DataFrame, bound: str) -> np.ndarray:

@@ -3,8 +3,8 @@
 Of Good et al. (2022); one panel per context, one line per method through its ratios.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -20,8 +20,19 @@ from distortion.figures.scales import (
     plain_ticks,
     window,
 )
-from distortion.figures.style import INK, MUTED, Drawing, drawable, grid, limited, series, styled
-from distortion.labels import CONTEXT, by_context, context_columns, setting
+from distortion.figures.style import (
+    INK,
+    MUTED,
+    Drawing,
+    Names,
+    drawable,
+    grid,
+    limited,
+    name_markers,
+    series,
+    styled,
+)
+from distortion.labels import CONTEXT, SEPARATOR, by_context, clean, context_columns, setting
 from distortion.schema import CONTROL
 from distortion.tables import numbers
 
@@ -43,29 +54,37 @@ def accuracy_plane(conditions: pl.DataFrame, methods: Sequence[str]) -> Drawing:
         1 - np.concatenate([known[c].to_numpy() for c in ("accuracy", "accuracy_dense")])
     )
     beyond = 0
+    names: Names = {}
     panels, left_out = limited(by_context(known))
     with styled():
         figure, axes = grid(len(panels), COLUMNS, width=WIDTH, height=HEIGHT, sharey=True)
         for panel, axis in zip(panels, axes, strict=True):
+            heading = _heading(panel, conditions)
             axis.axhline(1, color=INK, linewidth=1, linestyle="--", zorder=1)
             dense = 100 * (1 - panel["accuracy_dense"][0])
             axis.axvline(dense, color=MUTED, linewidth=1, linestyle=":", label="dense accuracy")
             for method in _methods(panel):
                 rows = panel.filter(pl.col("method") == method).sort("ratio")
                 x, y = 100 * (1 - rows["accuracy"].to_numpy()), rows["alpha"].to_numpy()
-                axis.plot(x, y, label=drawable(method), markersize=4.5, **looks[method])
-                beyond += mark_beyond(axis, x, y, limits, looks[method]["color"])
+                look = looks[method] | {"label": drawable(method), "markersize": 4.5}
+                (line,) = axis.plot(x, y, **look)
+                texts = _texts(heading, rows, _place)
+                name_markers(names, line, texts, limits)
+                beyond += mark_beyond(axis, x, y, limits, look["color"], names, texts)
                 last = int(np.argmax(rows["ratio"].to_numpy()))
                 if limits[0] <= y[last] <= limits[1]:
                     _note(axis, x[last], y[last], numbers.ratio(rows["ratio"][last]))
             control = panel.filter(pl.col("arm") == CONTROL)
             if control.height:
                 place = 100 * (1 - control["accuracy"][0]), control["alpha"][0]
-                axis.plot(*place, "*", color=INK, markersize=10, label="control", zorder=6)
+                (star,) = axis.plot(
+                    *place, "*", color=INK, markersize=10, label="control", zorder=6
+                )
+                name_markers(names, star, _texts(heading, control.head(1), _place), limits)
             axis.set_ylim(limits)
             plain_ticks(axis)
             accuracy_axis(axis, errors)
-            axis.set_title(_heading(panel, conditions))
+            axis.set_title(drawable(heading, 48))
         figure.supxlabel("Mean accuracy (log scale of the error)", fontsize=9)
         figure.supylabel("Mean slope α", fontsize=9)
         legend(figure, axes)
@@ -81,6 +100,7 @@ def accuracy_plane(conditions: pl.DataFrame, methods: Sequence[str]) -> Drawing:
         + (OFF_SCALE if beyond else "")
         + left_out,
         known.select(*CONTEXT, "method", "arm", "ratio", "accuracy_dense", "accuracy", "alpha"),
+        names,
     )
 
 
@@ -89,25 +109,27 @@ def variance_curves(conditions: pl.DataFrame, methods: Sequence[str]) -> Drawing
     looks = series(methods)
     panels, left_out = limited(by_context(conditions))
     positive = min(extremes(conditions[c])[0] for c in ("variance", "variance_dense")) > 0
+    names: Names = {}
     with styled():
         figure, axes = grid(len(panels), COLUMNS, width=WIDTH, height=HEIGHT, sharey=True)
         for panel, axis in zip(panels, axes, strict=True):
+            heading = _heading(panel, conditions)
             if positive:
                 plain_log(axis)
             dense = panel["variance_dense"][0]
             axis.axhline(dense, color=INK, linewidth=1, linestyle="--", label="dense")
             for method in _methods(panel):
                 rows = panel.filter(pl.col("method") == method).sort("ratio")
-                axis.plot(
-                    rows["ratio"], rows["variance"], label=drawable(method), ms=4.5, **looks[method]
-                )
+                look = looks[method] | {"label": drawable(method), "markersize": 4.5}
+                (line,) = axis.plot(rows["ratio"], rows["variance"], **look)
+                name_markers(names, line, _texts(heading, rows, _variance))
             for level in panel.filter(pl.col("arm") == CONTROL)["variance"]:
                 axis.axhline(level, color=MUTED, linewidth=1.2, linestyle=":", label="control")
             ratios = panel.filter(pl.col("arm") != CONTROL)["ratio"].unique().sort().to_list()
             axis.set_xscale("log")
             axis.set_xticks(ratios, [numbers.ratio(t) for t in ratios])
             axis.set_xticks([], minor=True)
-            axis.set_title(_heading(panel, conditions))
+            axis.set_title(drawable(heading, 48))
         figure.supxlabel("Ratio t", fontsize=9)
         figure.supylabel("Variance of recall balance", fontsize=9)
         legend(figure, axes)
@@ -122,6 +144,7 @@ def variance_curves(conditions: pl.DataFrame, methods: Sequence[str]) -> Drawing
         "Variance of R − A over the classes of a network, in squared shares; mean over networks. "
         "Dashed: dense networks; dotted: control." + left_out,
         conditions.select(*CONTEXT, "method", "arm", "ratio", "variance_dense", "variance"),
+        names,
     )
 
 
@@ -156,10 +179,26 @@ def _note(axis: Axes, x: float, y: float, text: str) -> None:
     axis.annotate(text, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=7, color=INK)
 
 
+def _texts(heading: str, rows: pl.DataFrame, value: Callable[[dict[str, Any]], str]) -> list[str]:
+    return [
+        f"{heading}{SEPARATOR}{_condition(row)}: {value(row)}" for row in rows.iter_rows(named=True)
+    ]
+
+
+def _place(row: dict[str, Any]) -> str:
+    return f"α {numbers.fixed(row['alpha'])}, accuracy {numbers.percent(row['accuracy'])}"
+
+
+def _variance(row: dict[str, Any]) -> str:
+    return f"variance {numbers.significant(row['variance'])}"
+
+
+def _condition(row: dict[str, Any]) -> str:
+    if row["arm"] == CONTROL:
+        return CONTROL
+    return f"{clean(row['method'])}{SEPARATOR}t = {numbers.ratio(row['ratio'])}"
+
+
 def _heading(panel: pl.DataFrame, everything: pl.DataFrame) -> str:
-    return drawable(
-        setting(
-            panel.row(0, named=True), context_columns(everything.filter(pl.col("arm") != CONTROL))
-        ),
-        48,
-    )
+    named = context_columns(everything.filter(pl.col("arm") != CONTROL))
+    return setting(panel.row(0, named=True), named)

@@ -4,6 +4,7 @@ A pruned network near chance level has a slope of any size; on an axis that hold
 become a line. Such conditions are drawn to the edge of the axis and marked there.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
+from distortion.figures.style import Names, name_marks
 from distortion.tables.numbers import fixed, significant
 
 FAR: Final = 8.0
@@ -64,14 +66,19 @@ def mark_beyond(
     y: NDArray[np.float64],
     limits: tuple[float, float],
     colour: str,
+    names: Names,
+    texts: Sequence[str],
 ) -> int:
-    """Draw a triangle at the edge for each y outside `limits`; return how many there are."""
+    """Draw a triangle at the edge for each y outside `limits`; return how many there are.
+
+    `texts` say what each point shows, and go into `names` for those that are drawn here.
+    """
     beyond = 0
     for edge, outside, marker in ((limits[0], y < limits[0], "v"), (limits[1], y > limits[1], "^")):
         count = int(np.count_nonzero(outside))
         beyond += count
         if count:
-            axis.plot(
+            (triangles,) = axis.plot(
                 x[outside],
                 np.full(count, edge),
                 marker,
@@ -83,6 +90,7 @@ def mark_beyond(
                 markeredgewidth=0.4,
                 zorder=5,
             )
+            name_marks(names, triangles, [t for t, out in zip(texts, outside, strict=True) if out])
     return beyond
 
 

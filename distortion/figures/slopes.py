@@ -1,6 +1,6 @@
 """Box plots of α by ratio with the outcome of each test: figures 3 and 4 of Good et al. (2022)."""
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -14,13 +14,15 @@ from distortion.figures.style import (
     PURPLE,
     VERMILION,
     Drawing,
+    Names,
     drawable,
     grid,
     limited,
+    name_markers,
     styled,
 )
-from distortion.labels import CONTEXT, context_columns, counted, setting, varying
-from distortion.tables.numbers import ratio as ratio_text
+from distortion.labels import CONTEXT, SEPARATOR, context_columns, counted, setting, varying
+from distortion.tables import numbers
 
 COLUMNS: Final = 4
 COLOURS: Final = {"intensifies": VERMILION, "evens out": BLUE, "reorders and widens": PURPLE}
@@ -39,6 +41,7 @@ def slope_boxes(slopes: pl.DataFrame, cells: pl.DataFrame, treated: str) -> Draw
     methods = data["method"].n_unique()
     limits = slope_window(data, CONDITION_KEYS)
     beyond = 0
+    names: Names = {}
     with styled():
         figure, axes = grid(
             len(panels),
@@ -48,8 +51,9 @@ def slope_boxes(slopes: pl.DataFrame, cells: pl.DataFrame, treated: str) -> Draw
             sharey=True,
         )
         for panel, axis in zip(panels, axes, strict=True):
-            beyond += _boxes(axis, panel, limits)
-            axis.set_title(drawable(setting(panel.row(0, named=True), named), 40), pad=15)
+            heading = setting(panel.row(0, named=True), named)
+            beyond += _boxes(axis, panel, limits, heading, names)
+            axis.set_title(drawable(heading, 40), pad=15)
         figure.supxlabel("Ratio t", fontsize=9)
         figure.supylabel("Slope α", fontsize=9)
     count = dict(marks["mark"].value_counts().iter_rows())
@@ -69,10 +73,13 @@ def slope_boxes(slopes: pl.DataFrame, cells: pl.DataFrame, treated: str) -> Draw
         + (OFF_SCALE if beyond else "")
         + left_out,
         data.select(*CONDITION_KEYS, "seed", "alpha", "kappa", "rho", "mark", "verdict"),
+        names,
     )
 
 
-def _boxes(axis: Axes, panel: pl.DataFrame, limits: tuple[float, float]) -> int:
+def _boxes(
+    axis: Axes, panel: pl.DataFrame, limits: tuple[float, float], heading: str, names: Names
+) -> int:
     """Draw one panel; return how many networks lie beyond the limits."""
     ratios = panel["ratio"].unique().sort().to_list()
     beyond = 0
@@ -81,7 +88,9 @@ def _boxes(axis: Axes, panel: pl.DataFrame, limits: tuple[float, float]) -> int:
         at = panel.filter(pl.col("ratio") == t)
         mark = at["mark"][0] or ""
         colour = COLOURS.get(at["verdict"][0], MUTED)
-        known = at["alpha"].drop_nulls().to_numpy()
+        defined = at.drop_nulls("alpha")
+        known = defined["alpha"].to_numpy()
+        texts = [f"{heading}{SEPARATOR}{_network(row)}" for row in defined.iter_rows(named=True)]
         if known.size:
             line = {"color": colour, "linewidth": 1.0}
             axis.boxplot(
@@ -96,8 +105,9 @@ def _boxes(axis: Axes, panel: pl.DataFrame, limits: tuple[float, float]) -> int:
                 manage_ticks=False,
             )
         beside = np.linspace(-0.2, 0.2, known.size) if known.size > 1 else np.zeros(known.size)
-        axis.plot(place + beside, known, "o", color=colour, ms=2.8, alpha=0.6, mew=0)
-        beyond += mark_beyond(axis, place + beside, known, limits, colour)
+        (points,) = axis.plot(place + beside, known, "o", color=colour, ms=2.8, alpha=0.6, mew=0)
+        name_markers(names, points, texts, limits)
+        beyond += mark_beyond(axis, place + beside, known, limits, colour, names, texts)
         axis.annotate(
             mark,
             (place, 1),
@@ -113,6 +123,14 @@ def _boxes(axis: Axes, panel: pl.DataFrame, limits: tuple[float, float]) -> int:
     axis.set_ylim(limits)
     plain_ticks(axis)
     axis.grid(False, axis="x")
-    axis.set_xticks(range(len(ratios)), [ratio_text(t) for t in ratios])
+    axis.set_xticks(range(len(ratios)), [numbers.ratio(t) for t in ratios])
     axis.set_xlim(-0.6, len(ratios) - 0.4)
     return beyond
+
+
+def _network(row: dict[str, Any]) -> str:
+    slope = ", ".join(
+        f"{letter} {numbers.fixed(row[name])}"
+        for letter, name in (("α", "alpha"), ("κ", "kappa"), ("ρ", "rho"))
+    )
+    return f"t = {numbers.ratio(row['ratio'])}{SEPARATOR}seed {row['seed']}: {slope}"

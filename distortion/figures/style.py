@@ -7,20 +7,24 @@ replace the colours in `VARIABLES` in a dark scheme.
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import matplotlib
+import numpy as np
 import polars as pl
 from matplotlib import style as matplotlib_style
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
+from matplotlib.lines import Line2D
 
+from distortion.escape import to_html
 from distortion.labels import clean
 
 INK: Final = "#1b1c1e"
@@ -45,6 +49,8 @@ VARIABLES: Final = {
 PIXELS_PER_POINT: Final = 1.5
 PNG_DPI: Final = 150
 LIGHT_LIMIT: Final = 5_000
+# An artist with named marks, up to the end tag at its own depth.
+GROUP: Final = re.compile(r'^( *)<g id="(marks-\d+)">\n.*?^\1</g>', re.DOTALL | re.MULTILINE)
 # More panels than this take a minute to draw, and nobody looks at them.
 MOST_PANELS: Final = 40
 
@@ -82,6 +88,8 @@ STYLE: Final[dict[str, Any]] = {
 }
 
 P = TypeVar("P")
+# What every mark of an artist shows, in the order of drawing, by the artist's id in the SVG.
+Names = dict[str, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +103,7 @@ class Drawing:
     alt : one sentence: kind of chart, of which data, where what is to be seen
     caption : how to read it, and which variation it shows
     data : what is drawn, one row per mark
+    names : what the marks show one by one, for those who point at them
     """
 
     name: str
@@ -103,6 +112,7 @@ class Drawing:
     alt: str
     caption: str
     data: pl.DataFrame
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @contextmanager
@@ -119,7 +129,8 @@ def svg(drawing: Drawing) -> str:
     with styled():
         _settle(drawing.figure)
         drawing.figure.savefig(buffer, format="svg", metadata=metadata)
-    return buffer.getvalue().replace(f"'{FONT}'", FONT_STACK)
+    text = buffer.getvalue().replace(f"'{FONT}'", FONT_STACK)
+    return GROUP.sub(lambda group: _titled(group[0], drawing.names[group[2]]), text)
 
 
 def png(drawing: Drawing) -> bytes:
@@ -141,13 +152,53 @@ def _settle(figure: Figure) -> None:
         figure.set_layout_engine("none")
 
 
+def name_marks(names: Names, artist: Artist, texts: Sequence[str]) -> None:
+    """Say what each mark of `artist` shows; every one of them has to lie within the figure."""
+    gid = f"marks-{len(names)}"
+    names[gid] = list(texts)
+    artist.set_gid(gid)
+
+
+def name_markers(
+    names: Names,
+    line: Line2D,
+    texts: Sequence[str],
+    limits: tuple[float, float] = (-np.inf, np.inf),
+) -> None:
+    """Say what each marker of `line` shows; those outside the vertical `limits` are not drawn."""
+    y = np.asarray(line.get_ydata(orig=False), dtype=np.float64)
+    drawn: list[int] = np.flatnonzero((limits[0] <= y) & (y <= limits[1])).tolist()
+    line.set_markevery(drawn)
+    name_marks(names, line, [texts[i] for i in drawn])
+
+
+def _titled(group: str, texts: Sequence[str]) -> str:
+    """The group of an artist with a title in each mark; a style that all share moves up."""
+    tag = "use" if "<use" in group else "path"
+    parts = re.split(rf"(<{tag} [^<>]*)/>", group)
+    marks = parts[1::2]
+    styles = {style for mark in marks for style in re.findall(r' style="[^"]*"', mark)}
+    # Opacity itself (unlike that of fill and stroke) would blend the group, not each mark.
+    if tag == "use" and len(styles) == 1 and not re.search(r'["\s]opacity', *styles):
+        shared = styles.pop()
+        marks = [mark.replace(shared, "") for mark in marks]
+        before, _, after = parts[0].rpartition("<g")
+        parts[0] = f"{before}<g{shared}{after}"
+    parts[1::2] = [
+        f"{mark.rstrip()}><title>{to_html(text)}</title></{tag}>"
+        for mark, text in zip(marks, texts, strict=True)
+    ]
+    return "".join(parts)
+
+
 def inline_svg(text: str, name: str) -> str:
     """The `<svg>` element alone, for an HTML page.
 
     Its ids are made unique on the page by `name`, its colours follow the page's scheme and
-    its fonts those of the page.
+    its fonts those of the page, which also has its title.
     """
     text = text[text.index("<svg") :]
+    text = re.sub(r"\A(<svg[^>]*>)\s*<title>.*?</title>", r"\1", text, flags=re.DOTALL)
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r'href="#', f'href="#{name}-', text)

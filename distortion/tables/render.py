@@ -1,5 +1,7 @@
 """A table as HTML, Markdown, LaTeX and CSV."""
 
+import math
+
 import polars as pl
 
 from distortion.escape import to_html, to_latex, to_markdown
@@ -15,22 +17,28 @@ PREAMBLE = r"""% Needs in the preamble:
 """
 
 
-def html_table(table: Table, caption: str) -> str:
-    """A `<table>` with caption, column and row headers and `data-tone` on cells that have one."""
+def html_table(table: Table, caption: str, *, sortable: bool = False) -> str:
+    """A `<table>` with caption, column and row headers and `data-tone` on cells that have one.
+
+    If it is `sortable`, `data-sort` holds the exact number of cells that show a rounded one.
+    """
     heads = "".join(
-        f'<th scope="col"{_numeric(c)}>{to_html(c.heading)}</th>' for c in table.columns
+        f'<th scope="col"{_classes(c)}>{to_html(c.heading)}</th>' for c in table.columns
     )
     body: list[str] = []
     previous = [""] * len(table.columns)
-    for texts, tones in zip(table.rows(), table.tones(), strict=True):
+    for texts, tones, values in zip(table.rows(), table.tones(), table.values(), strict=True):
         again = True
         cells = []
-        for column, text, tone, above in zip(table.columns, texts, tones, previous, strict=True):
+        for column, text, tone, value, above in zip(
+            table.columns, texts, tones, values, previous, strict=True
+        ):
             again = again and column.names and text == above
             tag = 'th scope="row"' if column.names else "td"
-            style = ' class="again"' if again else _numeric(column)
+            style = _classes(column, again)
             toned = f' data-tone="{tone}"' if tone else ""
-            cells.append(f"<{tag}{style}{toned}>{to_html(text)}</{tag.split()[0]}>")
+            exact = _exact(value) if sortable else ""
+            cells.append(f"<{tag}{style}{toned}{exact}>{to_html(text)}</{tag.split()[0]}>")
         first = not body or texts[0] != previous[0]
         body.append(f"<tr{FIRST if first else ''}>{''.join(cells)}</tr>")
         previous = texts
@@ -93,5 +101,10 @@ def csv_table(data: pl.DataFrame) -> str:
     return guarded.write_csv()
 
 
-def _numeric(column: Column) -> str:
-    return ' class="n"' if column.numeric else ""
+def _exact(value: float | None) -> str:
+    return "" if value is None or not math.isfinite(value) else f' data-sort="{value!r}"'
+
+
+def _classes(column: Column, again: bool = False) -> str:
+    classes = [name for name, holds in (("n", column.numeric), ("again", again)) if holds]
+    return f' class="{" ".join(classes)}"' if classes else ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final, Literal
 
 import polars as pl
@@ -46,6 +47,7 @@ class Column:
     names : whether the column names its row (a row header, left-aligned)
     numeric : whether it is right-aligned
     tone : whether a cell speaks of more (`up`), less (`down`) or both; never the only sign of it
+    value : the number behind a rounded text, for sorting; without it the text is sorted
     """
 
     heading: str
@@ -53,6 +55,7 @@ class Column:
     names: bool = False
     numeric: bool = True
     tone: Callable[[Row], Tone] | None = None
+    value: Callable[[Row], float | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,11 @@ class Table:
         rows = self.data.head(PAGE_ROWS).to_dicts()
         return [[c.tone(row) if c.tone else "" for c in self.columns] for row in rows]
 
+    def values(self) -> list[list[float | None]]:
+        """The number behind every cell that `rows` shows; None where there is none."""
+        rows = self.data.head(PAGE_ROWS).to_dicts()
+        return [[c.value(row) if c.value else None for c in self.columns] for row in rows]
+
 
 def text(name: str, *, names: bool = False) -> Column:
     """A column of words, as in the data; names are cut to a length that a table can hold."""
@@ -125,9 +133,9 @@ def identity(frame: pl.DataFrame, columns: Sequence[str]) -> list[Column]:
 
 def number(heading: str, name: str, digits: int = numbers.DIGITS) -> Column:
     """A column of rounded numbers."""
-    return Column(heading, lambda row: numbers.fixed(row[name], digits))
+    return Column(heading, lambda row: numbers.fixed(row[name], digits), value=itemgetter(name))
 
 
 def share(heading: str, name: str) -> Column:
     """A column of shares in per cent."""
-    return Column(heading, lambda row: numbers.percent(row[name]))
+    return Column(heading, lambda row: numbers.percent(row[name]), value=itemgetter(name))
