@@ -1,11 +1,13 @@
 """Everything that a report reads, computed once from a log and put into one order.
 
 Data sets stand easiest first, models smallest first, methods as they first appear, the control
-arm before the compressed ones, ratios ascending.
+arm before the compressed ones, ratios ascending. What only some sections read is computed when
+they first do.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import polars as pl
@@ -19,18 +21,20 @@ from distortion.designs import (
     models_by_complexity,
     slopes,
 )
-from distortion.findings import found_with
+from distortion.diagnostics import MixedModel, influences, mixed_models, offsets
+from distortion.findings import Asked, answers, ask
 from distortion.labels import with_class_labels
 from distortion.log import RecallLog
+from distortion.planning.plan import Plan, plan
 from distortion.schema import ARMS, CONTROL, DENSE, NO_METHOD
-from distortion.scope import Scope, scope
+from distortion.scope import Scope, failed_cells, missing_cells, scope
 from distortion.settings import Settings
 
 PLACES: Final = ("study", "dataset", "model", "recipe", "intervention", "method", "arm")
 BOUNDS: Final = ("conf_low", "conf_high")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Evidence:
     """The frames of one report, all of one split.
 
@@ -40,6 +44,8 @@ class Evidence:
     slopes : `distortion.slopes`, every arm
     conditions : `distortion.conditions`, every arm
     measures : `distortion.measures`, with `class_label`: dense cells, control, the reported arm
+    asked : what the findings were computed from
+    order : levels of the columns in PLACES, in the order of the report
     """
 
     log: RecallLog
@@ -48,6 +54,8 @@ class Evidence:
     slopes: pl.DataFrame
     conditions: pl.DataFrame
     measures: pl.DataFrame
+    asked: Asked
+    order: Mapping[str, list[str]]
 
     @property
     def options(self) -> dict[str, Any]:
@@ -58,6 +66,14 @@ class Evidence:
         """The findings of these families."""
         return self.findings.filter(pl.col("family").is_in(names))
 
+    def treated(self, *names: str) -> pl.DataFrame:
+        """The same, of the reported arm alone."""
+        return self.treated_only(self.family(*names))
+
+    def treated_only(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The rows of the reported arm."""
+        return frame.filter(pl.col("arm") == self.scope.arm)
+
     def classes(self) -> pl.DataFrame:
         """The findings of family class, their intervals cut at what a change of recall can be."""
         found = self.family("class")
@@ -67,12 +83,65 @@ class Evidence:
         bounds = [pl.col(c).clip(-pl.col("before"), 1 - pl.col("before")) for c in BOUNDS]
         return rows.with_columns(bounds).drop("before")
 
+    @cached_property
+    def failed(self) -> pl.DataFrame:
+        """The cells of the split that are recorded as failed."""
+        return failed_cells(self.log, self.scope.split)
+
+    @cached_property
+    def grid(self) -> pl.DataFrame:
+        """Every condition of the split with its networks, and how many are missing or failed."""
+        cells = self.log.cells.filter(pl.col("split") == self.scope.split)
+        return in_order(missing_cells(cells, self.failed), self.order)
+
+    @cached_property
+    def repaired(self) -> pl.DataFrame:
+        """`distortion.repaired_slopes`."""
+        return in_order(self.asked.repaired, self.order)
+
+    @cached_property
+    def null(self) -> pl.DataFrame:
+        """`distortion.matched_null`."""
+        return in_order(self.asked.null, self.order)
+
+    @cached_property
+    def latent(self) -> pl.DataFrame:
+        """`distortion.structural`, with Wald intervals."""
+        return in_order(self.asked.latent, self.order)
+
+    @cached_property
+    def mixed(self) -> dict[str, list[MixedModel]]:
+        """The mixed models of α and of log κ, one per method."""
+        return {
+            measure: mixed_models(
+                self.log, self.asked.samples, measure, self.scope.arm, self.scope.split
+            )
+            for measure in ("alpha", "log_kappa")
+        }
+
+    @cached_property
+    def influence(self) -> pl.DataFrame:
+        """How far single networks and classes move the slope."""
+        found = influences(self.log, self.scope.arm, self.scope.split)
+        return in_order(found, self.order) if found.height else found
+
+    @cached_property
+    def offset(self) -> float:
+        """The largest share of residuals that do not cancel over classes."""
+        return offsets(self.log, self.scope.arm, self.scope.split)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """Seeds for the plain slope of every condition, this log being the pilot."""
+        scope = self.scope
+        return plan(self.log, "cell", arm=scope.arm, split=scope.split, level=scope.settings.level)
+
 
 def gather(log: RecallLog, settings: Settings) -> Evidence:
     """Compute what the report reads."""
-    found = found_with(log, settings)
-    split = settings.split
-    tested = found.filter(pl.col("family") == "cell")["arm"][0]
+    asked = ask(log, settings)
+    found = answers(asked, settings)
+    split, tested = asked.split, asked.arm
     order = {
         "dataset": datasets_by_difficulty(log, split),
         "model": models_by_complexity(log),
@@ -90,6 +159,8 @@ def gather(log: RecallLog, settings: Settings) -> Evidence:
         cells,
         in_order(conditions(log).filter(on_split), order),
         in_order(with_class_labels(rows), order),
+        asked,
+        order,
     )
 
 

@@ -54,7 +54,7 @@ def report(
         As `read_log` and `findings` do.
     """
     # Drawing needs matplotlib, which is slow to import: only reports wait for it.
-    from distortion.contents import contents
+    from distortion.contents.contents import contents
 
     target = Path(out)
     _check_target(target, force=force)

@@ -102,9 +102,11 @@ def _verdict(hypothesis: Hypothesis, significant: pl.Expr) -> pl.Expr:
         outside = (low > hypothesis.null + margin) | (high < hypothesis.null - margin)
         return pl.when(significant).then(within).when(outside).then(beyond).otherwise(undecided)
     if hypothesis.kind == "non-inferiority":
-        points = _plain(100 * margin)
-        kept = pl.format("loses at most {} points", points)
-        lost = pl.format("loses more than {} points", points)
+        points = _plain(100 * margin) + pl.when(margin == 0.01).then(pl.lit(" point")).otherwise(
+            pl.lit(" points")
+        )
+        kept = pl.format("loses at most {}", points)
+        lost = pl.format("loses more than {}", points)
         return pl.when(significant).then(kept).when(high < -margin).then(lost).otherwise(undecided)
     up, down = map(pl.lit, hypothesis.words)
     if hypothesis.words == SLOPE:

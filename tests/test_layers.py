@@ -24,11 +24,12 @@ LAYERS = [
     {"association", "covariates", "inequality", "nulls", "repairs", "structural"},
     {"testing", "verdicts"},
     {"findings"},
+    {"diagnostics", "planning"},
     {"scope", "evidence", "tables", "prose", "figures"},
     {"blocks"},
     {"contents"},
     {"pages"},
-    {"planning", "gate"},
+    {"gate"},
     {"report"},
     {"cli"},
 ]

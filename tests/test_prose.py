@@ -9,12 +9,14 @@ import pytest
 from distortion.catalogue import DATASET, METHOD, MODEL
 from distortion.designs import CONDITION
 from distortion.prose import limitations as lim
+from distortion.prose.beyond import beyond
 from distortion.prose.contrasts import compared_in_words, not_asked
 from distortion.prose.headline import headline as answer
 from distortion.prose.losers import largest_losses
 from distortion.prose.methods import READING
 from distortion.prose.methods import tests_in_words as describe_tests
 from distortion.prose.population import population
+from distortion.prose.reservations import DEPARTS, FEW_ERRORS, reservations
 from distortion.prose.verdict import verdict
 from distortion.scope import Dataset, Scope
 from distortion.settings import Settings
@@ -291,7 +293,14 @@ def test_comparisons_in_words():
     )
 
 
-ALWAYS = {lim.one_dataset, lim.dilution, lim.one_test_set, lim.uncorrected, lim.own_definition}
+ALWAYS = {
+    lim.few_classes,
+    lim.one_dataset,
+    lim.dilution,
+    lim.one_test_set,
+    lim.uncorrected,
+    lim.own_definition,
+}
 CALLED_FOR = [
     (lim.no_control, {"uncontrolled": 12}, "No control arm"),
     (lim.part_control, {"uncontrolled": 5}, "5 of 12 conditions without a control arm"),
@@ -322,6 +331,14 @@ def test_a_limitation_appears_exactly_when_called_for(limitation, facts, words):
 def test_a_sound_study_has_only_the_limitations_of_every_study():
     assert len(lim.limitations(SCOPE)) == len(ALWAYS)
     assert {limitation for limitation, _, _ in CALLED_FOR} | ALWAYS == set(lim.LIMITATIONS)
+
+
+def test_many_classes_are_not_called_few():
+    hundred = (Dataset("cifar100", 100, 10_000, True, 0.01),)
+    assert lim.few_classes(replace(SCOPE, datasets=hundred)) is None
+    ten = (Dataset("cifar10", 10, 10_000, True, 0.1),)
+    text = lim.few_classes(replace(SCOPE, datasets=hundred + ten))
+    assert "a slope of cifar10 is a line through 10 points" in text
 
 
 def test_several_data_sets_are_said_to_be_few():
@@ -439,3 +456,144 @@ def test_losses_name_what_varies_and_drop_no_data_set():
     rows = lost(("cat", -0.2, "loses")) + lost(("dog", -0.3, "loses"), recipe="y", method="r")
     text = tell(found(*series("iii")), classes=found(*rows, family="class"))
     assert "in 1 of 2 combinations of recipe and method" in text
+
+
+EXCESS = {
+    "w": ("wider than accuracy explains", 0.2, 0.1, 0.3),
+    "n": ("narrower than accuracy explains", -0.2, -0.3, -0.1),
+    "u": ("undecided", 0.0, -0.1, 0.1),
+    "x": ("no test", None, None, None),
+}
+GAMMA = {
+    "a": ("classes draw apart", 1.2, 1.1, 1.3),
+    "t": ("classes draw together", 0.8, 0.7, 0.9),
+    "u": ("undecided", 1.0, 0.9, 1.1),
+    "x": ("no test", None, None, None),
+}
+
+
+def judged(letters: str, known: dict, family: str, **more) -> pl.DataFrame:
+    """Findings at ratios 2, 10, 50 whose verdicts are the letters."""
+    columns = ("verdict", "estimate", "conf_low", "conf_high")
+    rows = [
+        {"ratio": t, "caveat": ""} | dict(zip(columns, known[letter], strict=True)) | more
+        for t, letter in zip((2.0, 10.0, 50.0), letters, strict=False)
+    ]
+    return found(*rows, family=family)
+
+
+def left(cells, excess="", latent="", versus="", method=None, equal=None, **more) -> str:
+    none = found()
+    return " ".join(
+        beyond(
+            cells,
+            judged(excess, EXCESS, "excess", **more),
+            judged(latent, GAMMA, "latent"),
+            judged(versus, GAMMA, "latent versus control"),
+            none if method is None else method,
+            none if equal is None else equal,
+            conditions(cells).clear(),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("excess", "latent", "words"),
+    [
+        ("uuu", "uuu", "(the loss of accuracy alone could explain it in all of these)"),
+        ("uwu", "uuu", "(the loss of accuracy alone could explain it in 2 of these)"),
+        ("uxn", "ttt", "could explain it in all of the 2 where that could be tested)"),
+        ("uuu", "aau", "(the loss of accuracy alone could explain it in 1 of these)"),
+        ("uuu", "xxx", "could explain it in all of these)"),
+    ],
+)
+def test_the_headline_says_what_lost_accuracy_alone_could_explain(excess, latent, words):
+    cells = found(*series("iii"))
+    said = answer(
+        cells,
+        found(),
+        conditions(cells),
+        judged(excess, EXCESS, "excess"),
+        judged(latent, GAMMA, "latent"),
+    )
+    assert said.startswith(
+        "In 3 of 3 conditions the gaps between classes widened relative to accuracy ("
+    )
+    assert words in said
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "excess", "latent"),
+    [("iii", "www", "uuu"), ("iii", "uuu", "aaa"), ("uue", "uuu", "uuu"), ("iii", "xxx", "ttt")],
+)
+def test_the_headline_does_not_bring_up_accuracy_otherwise(verdicts, excess, latent):
+    cells = found(*series(verdicts))
+    frames = judged(excess, EXCESS, "excess"), judged(latent, GAMMA, "latent")
+    assert "accuracy alone" not in answer(cells, found(), conditions(cells), *frames)
+
+
+def test_one_condition_that_accuracy_could_explain():
+    cells = found({"verdict": "intensifies"})
+    excess = judged("u", EXCESS, "excess", ratio=10.0)
+    assert answer(cells, found(), conditions(cells), excess, found()) == (
+        "The gaps between classes widened relative to accuracy in the one condition tested (the "
+        "loss of accuracy alone could explain it)."
+    )
+
+
+def test_what_is_left_is_counted_and_not_explained():
+    cells = found(*series("iii"))
+    text = left(cells, "wun", "att", "uut")
+    assert "the spread κ is wider in 1 of 3 conditions (at most by a factor of 1.22" in text
+    assert "narrower in 1 and cannot be told from it in 1." in text
+    assert "classes draw apart in 1 of 3 conditions, together in 2" in text
+    assert "compared with the control, apart in 0 of 3 and together in 1." in text
+    assert not re.search(r"cause|due to|effect of|because", text)
+
+
+def test_without_a_test_nothing_is_said_to_be_left():
+    cells = found(*series("nnn"))
+    assert left(cells, "xxx", "xxx") == ""
+    assert left(cells) == ""
+    assert "control" not in left(cells, "uuu", "uuu")
+
+
+def test_what_is_left_in_one_condition():
+    cells = found({"verdict": "intensifies"})
+    text = left(cells, "w", "u")
+    assert "the spread is wider: by a factor of 1.22 [1.11, 1.35]." in text
+    assert "no change of the distances between classes is detected: γ = 1.00 [0.90, 1.10]." in text
+
+
+def test_an_excess_of_few_errors_is_said_to_be_too_high():
+    cells = found(*series("iii"))
+    assert "too high" in left(cells, "wuu", caveat=f"3 wrong images: {FEW_ERRORS}")
+    assert "too high" not in left(cells, "wuu")
+
+
+def test_methods_at_equal_accuracy_stand_beside_those_at_equal_ratio():
+    cells = found(*series("iii"))
+    method = found({"verdict": "larger slope"}, {"verdict": "smaller slope"}, family="method")
+    equal = found({"verdict": "undecided"}, {"verdict": "no test"}, family="method at …")
+    assert left(cells, method=method, equal=equal) == (
+        "Where two methods are equally accurate, their slopes α are found to differ in 0 of 1 "
+        "comparison (1 more could not be compared); at the same ratio, they differ in 2 of 2."
+    )
+
+
+def test_reservations_appear_exactly_when_called_for():
+    cells = found(*series("iii"), *series("iii", method="random"))
+    same = conditions(cells)
+    method = found({"verdict": "undecided"}, family="method")
+    none = found()
+    fine = judged("uuu", GAMMA, "latent"), judged("uuu", EXCESS, "excess")
+    assert reservations(same, *fine, method) == []
+    apart = same.with_columns(
+        accuracy=pl.when(pl.col("method") == "random").then(0.5).otherwise("accuracy")
+    )
+    assert "up to 30.0 points apart (ratio 2)" in reservations(apart, *fine, method)[0]
+    assert reservations(apart, *fine, none) == []
+    leaves = judged("uuu", GAMMA, "latent", caveat=f"{DEPARTS} alike")
+    assert "In 3 of 3 conditions the classes leave" in reservations(same, leaves, none, none)[0]
+    few = judged("ww", EXCESS, "excess", caveat=f"4 wrong images: {FEW_ERRORS}")
+    assert "(2 conditions)" in reservations(same, none, few, none)[0]

@@ -29,7 +29,7 @@ def show_findings(log: str, layout: str, **options: Any) -> None:
     """Test every question of the catalogue on LOG."""
     # Drawing needs matplotlib, which is slow to import: only these commands wait for it.
     from distortion.blocks import Text
-    from distortion.contents import answer, found
+    from distortion.contents.answer import answer, found
 
     evidence = gather(read_log(log), chosen(options))
     if layout == "csv":

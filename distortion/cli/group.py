@@ -111,9 +111,7 @@ def test_options(function: Callable[..., None]) -> Callable[..., None]:
             is_flag=True,
             help="Student's pooled variance in independent t-tests instead of Welch's.",
         ),
-        click.option(
-            "--rng", type=click.IntRange(0), default=0, help="Seed of permutation tests."
-        ),
+        click.option("--rng", type=click.IntRange(0), default=0, help="Seed of permutation tests."),
         click.option(
             "--reference-model",
             "reference_models",

@@ -34,6 +34,19 @@ def compared_in_words(found: pl.DataFrame) -> str:
     return f"{joined(parts).capitalize()} of {counted(found.height, 'comparison')}."
 
 
+def equivalent_in_words(found: pl.DataFrame) -> str:
+    """The outcome of an equivalence family."""
+    counts = {
+        word: found.filter(pl.col("verdict").str.starts_with(word)).height
+        for word in ("equivalent", "differs", "undecided", "no test")
+    }
+    untested = f", untested in {counts['no test']}" if counts["no test"] else ""
+    return (
+        f"Shown in {counts['equivalent']} of {counted(found.height, 'comparison')}; a larger "
+        f"difference in {counts['differs']}, undecided in {counts['undecided']}{untested}."
+    )
+
+
 def not_asked(slopes: pl.DataFrame, hypothesis: Hypothesis) -> str:
     """Why no two levels of the factor were compared; `slopes` has the cells of the tested arm."""
     factor = str(hypothesis.factor)

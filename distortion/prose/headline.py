@@ -4,6 +4,7 @@ from typing import Final
 
 import polars as pl
 
+from distortion.prose.beyond import explained
 from distortion.prose.words import joined, shrank_in_points, verdicts
 
 SEEN: Final = (
@@ -13,11 +14,17 @@ SEEN: Final = (
 )
 
 
-def headline(cells: pl.DataFrame, versus: pl.DataFrame, conditions: pl.DataFrame) -> str:
-    """One sentence on the gaps, and how their slopes compare with the control's.
+def headline(
+    cells: pl.DataFrame,
+    versus: pl.DataFrame,
+    conditions: pl.DataFrame,
+    excess: pl.DataFrame | None = None,
+    latent: pl.DataFrame | None = None,
+) -> str:
+    """One sentence on the gaps, what accuracy alone could make of them, and the control's.
 
-    `cells` and `versus` are findings (families cell and versus control), `conditions` the means
-    of the tested arm.
+    `cells`, `versus`, `excess` and `latent` are findings (families cell, versus control, excess and
+    latent), `conditions` the means of the tested arm.
     """
     count = verdicts(cells)
     total = cells.height
@@ -25,11 +32,15 @@ def headline(cells: pl.DataFrame, versus: pl.DataFrame, conditions: pl.DataFrame
         return "Nothing could be tested: the numbers below describe the networks at hand only."
     seen = [(count[verdict], text) for verdict, text in SEEN if count.get(verdict)]
     below = count.get("slope below 1", 0)
+    none = cells.clear()
+    alone = _by_accuracy(
+        cells, none if excess is None else excess, none if latent is None else latent
+    )
     noise = "the slope lies below 1, which noise alone can do"
     if total == 1:
         found = "No change of the gaps between classes was detected in the one condition tested"
         if seen:
-            found = f"The gaps between classes {seen[0][1]} in the one condition tested"
+            found = f"The gaps between classes {seen[0][1]} in the one condition tested{alone}"
         elif below:
             found = f"{found}; {noise}"
     elif not seen:
@@ -37,7 +48,7 @@ def headline(cells: pl.DataFrame, versus: pl.DataFrame, conditions: pl.DataFrame
         found += f"; in {below} of them {noise}" if below else ""
     else:
         (first, text), *others = seen
-        parts = [f"in {first} of {total} conditions the gaps between classes {text}"]
+        parts = [f"in {first} of {total} conditions the gaps between classes {text}{alone}"]
         parts += [f"in {number} they {text}" for number, text in others]
         if below:
             parts.append(f"in {below} {noise}")
@@ -46,6 +57,19 @@ def headline(cells: pl.DataFrame, versus: pl.DataFrame, conditions: pl.DataFrame
         found = joined(parts)
         found = found[0].upper() + found[1:]
     return f"{found}{_in_points(cells, conditions)}{_than_control(versus, total)}."
+
+
+def _by_accuracy(cells: pl.DataFrame, excess: pl.DataFrame, latent: pl.DataFrame) -> str:
+    """Where wider gaps may be no more than what lost accuracy gives by itself."""
+    alone, tested = explained(cells, excess, latent)
+    if not alone:
+        return ""
+    could = "the loss of accuracy alone could explain it"
+    up = cells.filter(pl.col("verdict") == "intensifies").height
+    if up == 1:
+        return f" ({could})"
+    of = "these" if tested == up else f"the {tested} where that could be tested"
+    return f" ({could} in {alone if alone < tested else 'all'} of {of})"
 
 
 def _in_points(cells: pl.DataFrame, conditions: pl.DataFrame) -> str:

@@ -10,6 +10,7 @@ from distortion.tables import numbers
 
 FEW: Final = 5
 MODERATE: Final = 10
+FEW_CLASSES: Final = 10
 RATIO_TOLERANCE: Final = 0.02
 ACCURACY_TOLERANCE: Final = 0.02
 
@@ -80,6 +81,19 @@ def one_model(scope: Scope) -> str | None:
         return None
     return (
         f"One model: whether other architectures than {listed(scope.models)} behave alike is open."
+    )
+
+
+def few_classes(scope: Scope) -> str | None:
+    """Section 3.3: a slope is a line through as many points as there are classes."""
+    few = [d for d in scope.datasets if d.classes <= FEW_CLASSES]
+    if not few:
+        return None
+    sizes = sorted({d.classes for d in few})
+    number = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    return (
+        f"Few classes: a slope of {listed(d.name for d in few)} is a line through {number} points, "
+        "and a single class can carry it; the diagnostics say how far one does."
     )
 
 
@@ -166,8 +180,9 @@ def noted(scope: Scope) -> str | None:
 def one_test_set(scope: Scope) -> str | None:
     """S4: the target of the intervals."""
     return (
-        "Intervals show the variation between networks (seeds) on these very test images; other "
-        "images of the same classes would add to it."
+        "All networks are judged on the same test images: intervals show the variation between "
+        "networks (seeds) on these very images, and what is peculiar to them does not average out "
+        "over seeds. Other images of the same classes would add to it."
     )
 
 
@@ -186,8 +201,8 @@ def uncorrected(scope: Scope) -> str | None:
     if scope.settings.correction == "none":
         return "p-values are not corrected for the number of tests: some will be small by chance."
     return (
-        "p-values are corrected within a column of a table, as in the paper, not over the whole "
-        "report."
+        "p-values are corrected within a column of a family of tests, as in the paper, not over "
+        "the whole report; the multiplicity section counts them."
     )
 
 
@@ -205,6 +220,7 @@ LIMITATIONS: Final[tuple[Limitation, ...]] = (
     few_networks,
     one_dataset,
     one_model,
+    few_classes,
     unbalanced,
     dilution,
     falling_accuracy,

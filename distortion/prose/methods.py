@@ -24,6 +24,22 @@ DEFINITIONS: Final = (
         "Pooled slope α̂, r²",
         "one line through the origin for the classes of all networks; r² uncentred",
     ),
+    (
+        "Reliability λ̂, between",
+        "λ̂: share of the dense pattern that other networks repeat; between: slope of the pattern "
+        "that they share, free of seed noise",
+    ),
+    (
+        "Accuracy-matched null, excess",
+        "what α and κ would be if all recalls of a network were shifted alike on the logit scale "
+        "until accuracy is what it was observed to be; the excess is the spread κ over that, "
+        "corrected for image noise",
+    ),
+    (
+        "γ",
+        "slope on the logit scale of a binomial model with random effects of networks and classes "
+        "(structural model); 1 where accuracy is lost without sparing any class",
+    ),
 )
 READING: Final = (
     (
@@ -63,12 +79,20 @@ def tests_in_words(scope: Scope, intervals: list[float]) -> list[str]:
         "variation between networks (seeds).",
         "Comparisons within a network (ratio, method, control) use paired t-tests, comparisons "
         f"between networks (model, data set) {independent} t-tests. {_corrected(scope)}",
+        "Equivalence within ± a margin is shown by two one-sided t-tests; their interval, at twice "
+        "the error, lies within the margin where both reject. That a class loses no more than a "
+        "margin is one such test. The margins are options, not findings: "
+        f"{numbers.significant(scope.settings.margin)} in α, "
+        f"{numbers.in_points(scope.settings.class_margin)} of recall.",
+        "Slopes pooled over networks (between, excess) have jackknife t intervals, γ Wald "
+        "intervals of maximum likelihood (Laplace), covariates those of mixed models by REML with "
+        "Satterthwaite's degrees of freedom.",
         f"A verdict needs a corrected p below {numbers.significant(1 - level)}; the mark "
         "comes from the interval alone. Below 1, the interval of κ (t-based on log κ, at the same "
         "level) decides whether gaps even out, reorder and widen, or neither can be said.",
         "Source of α and of the families of tests: Good et al. (2022), Recall Distortion in Neural "
-        "Network Pruning and the Undecayed Pruning Algorithm, NeurIPS; arXiv 2206.02976. κ, ρ, the "
-        "control arm and the tests of classes are additions.",
+        "Network Pruning and the Undecayed Pruning Algorithm, NeurIPS; arXiv 2206.02976. κ, ρ, "
+        "γ, the control arm, the repairs of the slope and the tests of classes are additions.",
     ]
 
 

@@ -4,6 +4,7 @@ Without a control arm no sentence says that compression does anything: networks 
 are described. What cannot be told apart from no change is called undecided, never unchanged.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
@@ -34,6 +35,7 @@ def verdict(
     versus: pl.DataFrame,
     classes: pl.DataFrame,
     conditions: pl.DataFrame,
+    left: Sequence[str] = (),
 ) -> list[str]:
     """The paragraphs after the headline.
 
@@ -41,6 +43,7 @@ def verdict(
     ----------
     cells, control, versus, classes : the findings of these families; any but the first may be empty
     conditions : `distortion.conditions` of the reported arm
+    left : the sentences of `distortion.prose.beyond`
     """
     lost = near_chance(scope, conditions)
     working = classes.join(lost, on=CONDITION, how="anti")
@@ -53,6 +56,7 @@ def verdict(
             *_in_points(cells, conditions),
         ],
         [_control(scope, control, versus)],
+        left,
         losing_classes(working, conditions, above_chance=lost.height > 0),
         cautions(cells, conditions, lost),
     ]

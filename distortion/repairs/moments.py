@@ -59,6 +59,7 @@ def moments(x: Values, y: Values, weights: NDArray[Any]) -> Moments:
     """Return the sums of balances x before and y after, each (M, C), for weights (B, M)."""
     weights = np.asarray(weights, dtype=np.float64)
     size = weights.sum(axis=1)
+    size = np.where(size > 0, size, np.nan)
     pairs = size**2 - (weights**2).sum(axis=1)
     # One network alone, however often, makes no pair.
     pairs = np.where(pairs > 0, pairs, np.nan)

@@ -1,6 +1,7 @@
 """The tables of what was run and of what it measured: design, classes, accuracy, variance."""
 
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any
 
 import polars as pl
@@ -9,6 +10,7 @@ from distortion.designs import CONDITION
 from distortion.labels import CONTEXT, clean
 from distortion.schema import CONTROL, DENSE, NETWORK
 from distortion.tables import numbers
+from distortion.tables.margins import KEPT, LOST, margin_in_words
 from distortion.tables.results import TONES, caveats, common_caveat
 from distortion.tables.table import NAME, Column, Row, Table, identity, number, share, text
 
@@ -52,7 +54,11 @@ def network_table(measures: pl.DataFrame) -> Table:
         columns.append(Column("Parameters", lambda row: numbers.count(row["n_params"])))
     columns += [
         share("Mean accuracy", "accuracy"),
-        Column("SD (points)", lambda row: numbers.fixed(_hundredfold(row["accuracy_sd"]))),
+        Column(
+            "SD (points)",
+            lambda row: numbers.fixed(_hundredfold(row["accuracy_sd"])),
+            value=itemgetter("accuracy_sd"),
+        ),
         share("Mean worst recall", "worst_recall"),
     ]
     return Table(
@@ -88,7 +94,11 @@ def cell_table(grid: pl.DataFrame, slopes: pl.DataFrame) -> Table:
         Column("Ratio asked", lambda row: numbers.ratio(row["ratio"]), names=True),
     ]
     if achieved:
-        columns.append(Column("Ratio achieved [lowest, highest]", _achieved))
+        columns.append(
+            Column(
+                "Ratio achieved [lowest, highest]", _achieved, value=itemgetter("ratio_achieved")
+            )
+        )
     columns += [
         Column("Networks", lambda row: numbers.count(row["networks"])),
         Column("Missing", lambda row: numbers.count(row["missing"])),
@@ -108,21 +118,38 @@ def failed_table(failed: pl.DataFrame) -> Table:
     return Table("failed-cells", "Cells that failed, and why", failed, columns)
 
 
-def class_table(classes: pl.DataFrame, measures: pl.DataFrame, name: str, caption: str) -> Table:
-    """Recall of each class before and after; largest losses first within a condition."""
+def class_table(
+    classes: pl.DataFrame,
+    measures: pl.DataFrame,
+    name: str,
+    caption: str,
+    margins: pl.DataFrame | None = None,
+) -> Table:
+    """Recall of each class before and after; largest losses first within a condition.
+
+    `classes` are the findings of family class; with those of family class margin (`margins`), the
+    table also says which classes lose more than that.
+    """
     keys = [*CONDITION, "class_id"]
     means = measures.group_by(keys).agg(
         pl.col("n").first(), pl.col("recall_dense").mean(), pl.col("recall").mean()
     )
     data = classes.join(means, on=keys, how="left", maintain_order="left")
+    more = []
+    if margins is not None:
+        kept = margins.select(*keys, pl.col("verdict").alias("beyond_margin"))
+        data = data.join(kept, on=keys, how="left", maintain_order="left")
+        more = [Column(f"Loses more than {margin_in_words(margins)}", _lost, numeric=False)]
     columns = (
         *identity(data, [c for c in CONDITION if c != "split"]),
         text("class_label", names=True),
         Column("Images", lambda row: numbers.count(row["n"])),
         share("Recall before", "recall_dense"),
         share("Recall after", "recall"),
-        Column("Change in points [interval]", _change),
-        Column("p", lambda row: numbers.p_value(row["p_corrected"])),
+        Column("Change in points [interval]", _change, value=itemgetter("estimate")),
+        Column(
+            "p", lambda row: numbers.p_value(row["p_corrected"]), value=itemgetter("p_corrected")
+        ),
         Column(
             "Verdict",
             lambda row: row["verdict"],
@@ -130,6 +157,7 @@ def class_table(classes: pl.DataFrame, measures: pl.DataFrame, name: str, captio
             False,
             lambda row: TONES.get(row["verdict"], ""),
         ),
+        *more,
         *caveats(data),
     )
     note = (
@@ -153,15 +181,19 @@ def accuracy_table(conditions: pl.DataFrame) -> Table:
         Column("Ratio t", lambda row: numbers.ratio(row["ratio"]), names=True),
         share("Ā before", "accuracy_dense"),
         share("Ā", "accuracy"),
-        Column(
-            "Change (points)", lambda row: numbers.points(row["accuracy"] - row["accuracy_dense"])
-        ),
+        Column("Change (points)", lambda row: numbers.points(_gain(row)), value=_gain),
         share("Worst recall before", "worst_recall_dense"),
         share("Worst recall", "worst_recall"),
         number("α", "alpha"),
         number("κ", "kappa"),
-        Column("Var B before", lambda row: numbers.significant(row["variance_dense"])),
-        Column("Var B", lambda row: numbers.significant(row["variance"])),
+        Column(
+            "Var B before",
+            lambda row: numbers.significant(row["variance_dense"]),
+            value=itemgetter("variance_dense"),
+        ),
+        Column(
+            "Var B", lambda row: numbers.significant(row["variance"]), value=itemgetter("variance")
+        ),
     )
     note = (
         "Means over networks. Var B: variance of recall balance B = R − A over the classes of a "
@@ -202,6 +234,16 @@ def _achieved(row: Row) -> str:
 
 def _change(row: Row) -> str:
     return numbers.change_interval(row["estimate"], row["conf_low"], row["conf_high"])
+
+
+def _lost(row: Row) -> str:
+    verdict = row["beyond_margin"] or numbers.NOTHING
+    known = {LOST: "yes", KEPT: "no"}
+    return next((word for start, word in known.items() if verdict.startswith(start)), verdict)
+
+
+def _gain(row: Row) -> float:
+    return float(row["accuracy"] - row["accuracy_dense"])
 
 
 def _hundredfold(value: float | None) -> float | None:

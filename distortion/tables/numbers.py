@@ -11,6 +11,7 @@ MINUS: Final = "−"
 NOTHING: Final = "–"
 DIGITS: Final = 2
 MOST_DIGITS: Final = 4
+MOST_LOG: Final = 700.0
 
 
 def fixed(value: float | None, digits: int = DIGITS, *, signed: bool = False) -> str:
@@ -40,6 +41,12 @@ def percent(share: float | None, digits: int = 1) -> str:
 def points(change: float | None, digits: int = 1) -> str:
     """A change of a share in percentage points, with its sign: −21.9."""
     return fixed(None if change is None else 100 * change, digits, signed=True)
+
+
+def in_points(share: float) -> str:
+    """A margin of a share in percentage points, as its user gave it: 1 point, 2.5 points."""
+    shown = ratio(round(100 * share, 6))
+    return f"{shown} point{'' if shown == '1' else 's'}"
 
 
 def p_value(p: float | None) -> str:
@@ -75,6 +82,11 @@ def interval(
         digits += 1
     shown = [fixed(b, digits, signed=signed) for b in (estimate, *bounds)]
     return shown[0] if len(bounds) < 2 else f"{shown[0]} [{shown[1]}, {shown[2]}]"
+
+
+def factor_interval(estimate: float | None, low: float | None, high: float | None) -> str:
+    """A factor with its interval, from their logarithms: 1.14 [1.05, 1.24]; null value 1."""
+    return interval(*(_exp(value) for value in (estimate, low, high)), null=1.0)
 
 
 def change_interval(estimate: float | None, low: float | None, high: float | None) -> str:
@@ -118,3 +130,10 @@ def duration(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:,.1f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def _exp(value: float | None) -> float | None:
+    """The number whose logarithm `value` is; infinite where it is too large to be one."""
+    if value is None:
+        return None
+    return math.exp(value) if value < MOST_LOG else math.inf

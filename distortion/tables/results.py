@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from operator import itemgetter
 from typing import Final
 
 import polars as pl
@@ -22,6 +23,20 @@ TONES: Final[dict[str, Tone]] = {
     "evens out": "down",
     "gains": "down",
     "smaller slope": "down",
+    "wider gaps": "up",
+    "narrower gaps": "down",
+    "classes draw apart": "up",
+    "classes draw together": "down",
+    "raises the slope": "up",
+    "lowers the slope": "down",
+    "widens gaps": "up",
+    "narrows gaps": "down",
+    "class pattern widens": "up",
+    "class pattern narrows": "down",
+    "wider than accuracy explains": "up",
+    "narrower than accuracy explains": "down",
+    "rises with ratio": "up",
+    "falls with ratio": "down",
     "reorders and widens": "mixed",
 }
 # What a slope below 1 means is up to the spread; a mark of its own says which way that went.
@@ -37,6 +52,7 @@ CORRECTED: Final = {
     "benjamini-hochberg": "p-values corrected within their column (Benjamini and Hochberg)",
     "none": "p-values not corrected",
 }
+SHOWN: Final = {"alpha": "α", "log_kappa": "log κ", "gamma_vs_control": "γ"}
 VARIATION: Final = "Intervals show the variation between networks (seeds)."
 
 
@@ -55,7 +71,12 @@ def glance_table(cells: pl.DataFrame) -> Table:
         )
         wide = wide.join(at, on=keys, how="left", maintain_order="left", nulls_equal=True)
     columns = [
-        Column(f"t = {numbers.ratio(t)}", _glance(names[t]), tone=_glance_tone(names[t]))
+        Column(
+            f"t = {numbers.ratio(t)}",
+            _glance(names[t]),
+            tone=_glance_tone(names[t]),
+            value=itemgetter(names[t]),
+        )
         for t in ratios
     ]
     return Table(
@@ -99,9 +120,11 @@ def slope_table(found: pl.DataFrame, conditions: pl.DataFrame, name: str, captio
         Column("Ratio t", lambda row: numbers.ratio(row["ratio"]), names=True),
         estimate(data, "α"),
         Column("Mark", lambda row: row["mark"] or "", numeric=False, tone=_tone),
-        Column("κ [interval]", _spread),
+        Column("κ [interval]", _spread, value=itemgetter("kappa")),
         number("ρ", "rho"),
-        Column("p", lambda row: numbers.p_value(row["p_corrected"])),
+        Column(
+            "p", lambda row: numbers.p_value(row["p_corrected"]), value=itemgetter("p_corrected")
+        ),
         number("α̂", "alpha_pooled"),
         number("r²", "r2"),
         share("Ā", "accuracy"),
@@ -139,11 +162,12 @@ def comparison_table(found: pl.DataFrame, hypothesis: Hypothesis, settings: Sett
     """The tests of one family that compares levels of a factor."""
     columns = (
         *identity(found, [c for c in CONDITION if c not in ("split", "arm")]),
-        text("comparison", names=True),
-        estimate(found, "Difference of α", signed=True),
-        Column("p", lambda row: numbers.p_value(row["p_corrected"])),
-        number("κ / κ", "kappa"),
-        Column("Difference of ρ", lambda row: numbers.fixed(row["rho"], signed=True)),
+        *([text("comparison", names=True)] if _named(found["comparison"]) else []),
+        estimate(found, f"Difference of {SHOWN[hypothesis.measure]}", signed=True),
+        Column(
+            "p", lambda row: numbers.p_value(row["p_corrected"]), value=itemgetter("p_corrected")
+        ),
+        *_beside(found),
         Column("Networks", _networks),
         Column("Verdict", lambda row: row["verdict"], numeric=False, tone=_tone),
         *caveats(found),
@@ -157,19 +181,44 @@ def comparison_table(found: pl.DataFrame, hypothesis: Hypothesis, settings: Sett
     )
 
 
+def _named(names: pl.Series) -> bool:
+    return bool((names.fill_null("") != "").any())
+
+
+def _beside(found: pl.DataFrame) -> list[Column]:
+    """κ and ρ, where the family knows them."""
+    if not found["kappa"].count():
+        return []
+    return [
+        number("κ / κ", "kappa"),
+        Column(
+            "Difference of ρ",
+            lambda row: numbers.fixed(row["rho"], signed=True),
+            value=itemgetter("rho"),
+        ),
+    ]
+
+
 def tested_how(found: pl.DataFrame, hypothesis: Hypothesis, settings: Settings) -> str:
     """Which test, on which side, corrected how: a note for the table."""
     independent = (
         "Student's t-tests, pooled variance" if settings.equal_variances else "Welch's t-tests"
     )
     kind = "Paired t-tests (same dense network)" if hypothesis.paired else independent
+    side = SIDES[hypothesis.side]
+    if hypothesis.samples == "latent":
+        kind = "Wald tests of the structural model"
+    elif hypothesis.samples == "equal accuracy":
+        kind += " at the accuracy that the first method reached, read off the other's curve"
+    elif hypothesis.samples == "equal ratio":
+        kind += " at the ratio that the first method achieved, read off the other's curve"
+    if hypothesis.kind == "equivalence":
+        side = f"Two one-sided tests against ± {numbers.significant(settings.margin)}"
+        kind += ", the larger p-value counts; the interval lies within the margin where both reject"
     sizes = sorted(set(found["n_tests"].drop_nulls()))
     tests = counted(sizes[-1], "test") if sizes else "no test"
     column = f"{sizes[0]} to {tests}" if len(sizes) > 1 else tests
-    return (
-        f"{SIDES[hypothesis.side]}. {kind}; {CORRECTED[found['correction'][0]]}: {column} in a "
-        f"column. {VARIATION}"
-    )
+    return f"{side}. {kind}; {CORRECTED[found['correction'][0]]}: {column} in a column. {VARIATION}"
 
 
 def where(frame: pl.DataFrame) -> str:
@@ -193,7 +242,7 @@ def estimate(found: pl.DataFrame, heading: str, *, signed: bool = False) -> Colu
         bounds = row["estimate"], row["conf_low"], row["conf_high"]
         return numbers.interval(*bounds, null=row["null"], signed=signed)
 
-    return Column(f"{heading}{known}", show)
+    return Column(f"{heading}{known}", show, value=itemgetter("estimate"))
 
 
 def network_column(found: pl.DataFrame) -> list[Column]:

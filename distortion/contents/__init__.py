@@ -1,0 +1,1 @@
+"""What stands in the report and in which order: one file per group of sections."""
