@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import distortion as ds
@@ -36,12 +36,14 @@ def test_the_papers_worked_example() -> None:
     assert row["balanced"]
 
 
+@settings(max_examples=40)
 @given(two_cells())
 def test_balance_sums_to_zero_over_images(table: pl.DataFrame) -> None:
     m = ds.measures(table).group_by("arm").agg(total=(pl.col("n") * pl.col("balance")).sum())
     assert m["total"].abs().max() < 1e-8
 
 
+@settings(max_examples=40)
 @given(two_cells())
 def test_the_slope_is_the_product_of_association_and_spread(table: pl.DataFrame) -> None:
     (row,) = ds.slopes(table).iter_rows(named=True)
@@ -54,6 +56,7 @@ def test_the_slope_is_the_product_of_association_and_spread(table: pl.DataFrame)
         assert abs(row["rho"]) <= 1 + 1e-9
 
 
+@settings(max_examples=40)
 @given(two_cells())
 def test_the_slope_is_the_weighted_mean_of_intensification_ratios(table: pl.DataFrame) -> None:
     """Good et al. (2022), section 5: weights B̄²."""
@@ -67,6 +70,7 @@ def test_the_slope_is_the_weighted_mean_of_intensification_ratios(table: pl.Data
         assert mean == pytest.approx(row["alpha"], rel=1e-9, abs=1e-12)
 
 
+@settings(max_examples=40)
 @given(two_cells(), st.randoms(use_true_random=False))
 def test_relabelling_classes_changes_nothing(table: pl.DataFrame, random: object) -> None:
     ids = table["class_id"].unique().to_list()

@@ -58,6 +58,7 @@ def plugin(tmp_path, monkeypatch):
     return "moody_plugin"
 
 
+@pytest.mark.slow
 def test_a_network_that_fails_is_named_and_the_others_go_on(plugin, tmp_path):
     path, out = tmp_path / "moody.toml", tmp_path / "out"
     path.write_text(STUDY)

@@ -121,6 +121,7 @@ def test_ctrl_c_says_how_to_go_on(study_file, tmp_path):
     assert out == ""
 
 
+@pytest.mark.slow
 def test_provenance_says_what_ran_where(cpu, tmp_path):
     parsed = study(seeds=1)
     run(parsed, tmp_path)
@@ -141,6 +142,7 @@ def test_provenance_says_what_ran_where(cpu, tmp_path):
     assert table(tmp_path / "here").equals(table(tmp_path / "tiny"))
 
 
+@pytest.mark.slow
 def test_a_damaged_shard_is_computed_again(cpu, tmp_path):
     parsed = study(seeds=2)
     fill(parsed, tmp_path, cpu)

@@ -107,7 +107,8 @@ def test_gradient(seed, arms, m, c, n, fixed, products, zero):
     if zero:
         point[criterion.parameters.deviations] = 0.0
     here = criterion(point, None)
-    step = 1e-5
+    # With a million images curvature changes fast near a variance of zero.
+    step = 1e-5 if n < 10**6 else 1e-6
     for i in range(len(point)):
         move = step * np.eye(len(point))[i]
         slope = (criterion(point + move, here).value - criterion(point - move, here).value) / step
