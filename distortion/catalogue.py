@@ -163,7 +163,8 @@ MODEL: Final = Hypothesis(
     expected="greater",
     factor="model",
     paired=False,
-    column=_without("model"),
+    column=_without("model", "method", "ratio"),
+    paper_column=_without("model"),
 )
 DATASET: Final = Hypothesis(
     "dataset",
@@ -174,7 +175,8 @@ DATASET: Final = Hypothesis(
     expected="greater",
     factor="dataset",
     paired=False,
-    column=_without("dataset"),
+    column=_without("dataset", "model", "recipe", "study", "method", "ratio"),
+    paper_column=_without("dataset"),
 )
 METHOD: Final = Hypothesis(
     "method",
@@ -183,7 +185,8 @@ METHOD: Final = Hypothesis(
     0.0,
     LARGER,
     factor="method",
-    column=_without("method"),
+    column=_without("method", "ratio"),
+    paper_column=_without("method"),
 )
 EQUAL_RATIO: Final = replace(
     METHOD,

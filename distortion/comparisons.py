@@ -38,29 +38,36 @@ def by_condition(samples: pl.DataFrame, hypothesis: Hypothesis) -> pl.DataFrame:
 def trends(samples: pl.DataFrame, hypothesis: Hypothesis) -> pl.DataFrame:
     """One sample per method: the slope of the measure on log2 ratio within each network.
 
-    Least squares over the ratios of a network, at least two; a network whose measure is undefined
-    at one of its ratios is left out. Empty where no network has two ratios.
+    Least squares over the ratios of a network; networks with one ratio only, or whose measure is
+    undefined at one of theirs, are left out. Empty where no network has two ratios.
     """
     rows = [c for c in CONDITION if c != "ratio"]
     x = pl.col("ratio").log(2)
     x = x - x.mean()
     y = pl.col(hypothesis.measure)
-    slope = pl.when(y.is_not_null().all()).then((x * y).sum() / (x * x).sum())
+    whole = y.is_not_null().all() & (pl.col("ratio").n_unique() > 1)
+    slope = pl.when(whole).then((x * y).sum() / (x * x).sum())
     networks = (
         samples.group_by(*rows, "seed", maintain_order=True)
         .agg(
             slope.alias(hypothesis.measure),
-            pl.col("ratio").n_unique().alias("ratios"),
+            pl.col("ratio").sort().implode().alias("grid"),
             pl.col("balanced").all(),
         )
-        .filter(pl.col("ratios") > 1)
+        .filter((pl.col("grid").list.len() > 1).any().over(rows))
     )
     return (
         networks.group_by(rows, maintain_order=True)
-        .agg(*_summary(hypothesis.measure), pl.col("balanced").all())
+        .agg(
+            *_summary(hypothesis.measure),
+            pl.col("balanced").all(),
+            pl.when(pl.col("grid").filter(pl.col(hypothesis.measure).is_not_null()).n_unique() > 1)
+            .then(pl.lit("ratios of the networks"))
+            .otherwise(pl.lit(""))
+            .alias("differs"),
+        )
         .with_columns(
             comparison=pl.lit(""),
-            differs=pl.lit(""),
             kappa=pl.lit(None, pl.Float64),
             rho=pl.lit(None, pl.Float64),
         )

@@ -51,6 +51,8 @@ class Counts:
     control : (M, C) float64, NaN where unknown, or None
     ratio_achieved : (M,) NaN where unknown
     predicted_dense, predicted : (M, C) int64, or None
+    partly_kept : (M, C) float64, NaN rows where unknown, if some networks know `kept` and some do
+        not; read it through `kept_by_network`
     """
 
     condition: Mapping[str, Any]
@@ -66,6 +68,13 @@ class Counts:
     ratio_achieved: Values
     predicted_dense: NDArray[np.int64] | None = None
     predicted: NDArray[np.int64] | None = None
+    partly_kept: Values | None = None
+
+    @property
+    def kept_by_network(self) -> Values:
+        """`kept` (M, C) of the networks that know it, NaN rows for the others."""
+        known = self.partly_kept if self.kept is None else self.kept
+        return np.full(self.size, np.nan) if known is None else known.astype(np.float64)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -135,6 +144,7 @@ def _counts(cells: list[pl.DataFrame], controls: Columns, predictions: Columns) 
     nothing = pl.Series([None] * first.height, dtype=pl.Float64)
     control = np.stack([controls.get(key, nothing).cast(pl.Float64).to_numpy() for key in keys])
     names = first["class_name"].to_list() if "class_name" in first.columns else []
+    kept = [cell.get_column("kept", default=None) for cell in cells]
     achieved = [
         cell["ratio_achieved"][0] if "ratio_achieved" in cell.columns else None for cell in cells
     ]
@@ -150,7 +160,8 @@ def _counts(cells: list[pl.DataFrame], controls: Columns, predictions: Columns) 
         n=_stacked(cell["n"] for cell in cells),
         dense=_stacked(cell["correct_dense"] for cell in cells),
         correct=_stacked(cell["correct"] for cell in cells),
-        kept=_known(cell.get_column("kept", default=None) for cell in cells),
+        kept=_known(kept),
+        partly_kept=_partly_known(kept),
         control=None if np.isnan(control).all() else control,
         ratio_achieved=np.array([np.nan if r is None else r for r in achieved], dtype=float),
         predicted_dense=_known(predictions.get(key) for key in keys),
@@ -170,6 +181,21 @@ def _known(columns: Iterable[pl.Series | None]) -> NDArray[np.int64] | None:
             return None
         whole.append(column)
     return _stacked(whole)
+
+
+def _partly_known(columns: list[pl.Series | None]) -> Values | None:
+    """The columns stacked, NaN rows for those that lack a value; None if all or none do."""
+    whole = [column is not None and not column.null_count() for column in columns]
+    if all(whole) or not any(whole):
+        return None
+    return np.stack(
+        [
+            column.cast(pl.Float64).to_numpy()
+            if column is not None and known
+            else np.full(size, np.nan)
+            for column, known in zip(columns, whole, strict=True)
+        ]
+    )
 
 
 def _by_network(rows: pl.DataFrame, arm: str, column: str) -> dict[Any, pl.Series]:

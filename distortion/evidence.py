@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from distortion.asking import Asked, ask
 from distortion.designs import (
     CONDITION,
     conditions,
@@ -22,7 +23,7 @@ from distortion.designs import (
     slopes,
 )
 from distortion.diagnostics import MixedModel, influences, mixed_models, offsets
-from distortion.findings import Asked, answers, ask
+from distortion.findings import answers
 from distortion.labels import with_class_labels
 from distortion.log import RecallLog
 from distortion.planning.plan import Plan, plan

@@ -1,11 +1,11 @@
 """The questions as data: what is compared, against which null value, in which direction.
 
 The null value and the side travel inside the hypothesis, so no test can be read against the wrong
-one. A *column* is what Good et al. (2022, section 6) correct over: the rows of one column of one
-of their tables, here all tests of a family that agree on the `column` fields.
-
-Tests are two-sided. Where the paper expects a direction, it stands in `expected` and is tested only
-when asked for; their correction is Bonferroni's.
+one. Tests of a family that agree on the `column` fields are corrected together: all ratios of one
+method on one model, all comparisons of models or data sets, all pairs of methods at all ratios.
+Good et al. (2022, section 6) correct over the rows of one column of one of their tables instead
+(`paper_column`), by Bonferroni's method, and test the directions that they expect (`expected`)
+one-sided; both are done when asked for.
 """
 
 from dataclasses import dataclass
@@ -45,7 +45,8 @@ class Hypothesis:
     expected : the direction that the paper expects
     factor : whose levels are compared; None for one sample against the null
     paired : whether compared cells share their dense network (paired t) or not (independent t)
-    column : tests that agree on these fields are corrected together
+    column, paper_column : tests that agree on these fields are corrected together; by default and
+        with the paper's correction, where that is another
     correction : of p-values within a column
     arm : rows that the estimate is about; None: whichever arm `findings` is asked for
     samples : what is tested: values of cells, trends of networks over log2 ratio, classes, terms
@@ -65,6 +66,7 @@ class Hypothesis:
     factor: Factor | None = None
     paired: bool = True
     column: tuple[str, ...] = ()
+    paper_column: tuple[str, ...] | None = None
     correction: Correction = "holm"
     arm: str | None = None
     samples: Samples = "cells"

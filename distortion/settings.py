@@ -1,17 +1,15 @@
 """How the catalogue is asked: one set of options for findings, report and commands."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-import numpy as np
-
 from distortion.catalogue import CATALOGUE
 from distortion.corrections import CORRECTIONS, Correction
 from distortion.errors import DesignError, did_you_mean
+from distortion.fits.results.arguments import Seed, generator
 from distortion.hypotheses import Hypothesis
-
-Seed = int | np.random.Generator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +50,9 @@ class Settings:
     rng: Seed = 0
 
     def __post_init__(self) -> None:
-        if not 0 < self.level < 1:
+        if not isinstance(self.level, float) or not 0 < self.level < 1:
             raise DesignError(
-                f"level is a confidence between 0 and 1, such as 0.95, not {self.level}."
+                f"level is a confidence between 0 and 1, such as 0.95, not {self.level!r}."
             )
         if self.correction is not None and self.correction not in CORRECTIONS:
             raise DesignError(
@@ -63,8 +61,9 @@ class Settings:
             )
         for name in ("margin", "class_margin"):
             value = getattr(self, name)
-            if not value > 0:
-                raise DesignError(f"{name} is a positive difference, such as 0.1, not {value}.")
+            if not isinstance(value, int | float) or not 0 < value < math.inf:
+                raise DesignError(f"{name} is a positive difference, such as 0.1, not {value!r}.")
+        generator(self.rng)
 
     def catalogue(self) -> tuple[Hypothesis, ...]:
         """The hypotheses with the sides and corrections asked for."""
@@ -72,7 +71,10 @@ class Settings:
         for hypothesis in CATALOGUE:
             side = hypothesis.expected if self.one_sided else hypothesis.side
             correction = self.correction or hypothesis.correction
-            found.append(replace(hypothesis, side=side, correction=correction))
+            column = hypothesis.column
+            if correction == "bonferroni" and hypothesis.paper_column is not None:
+                column = hypothesis.paper_column
+            found.append(replace(hypothesis, side=side, correction=correction, column=column))
         return tuple(found)
 
     def record(self) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from distortion.hypotheses import Hypothesis, Side
 from distortion.settings import Settings
 
 Values = NDArray[np.float64]
+RANGES: Final = {"rho": (-1.0, 1.0), "recall_change": (-1.0, 1.0)}
 NUMBERS: Final = ("estimate", "std_error", "df", "statistic", "p_value", "kappa", "rho")
 # What rows that a model has tested lack of those of samples.
 ADOPTED: Final = {
@@ -53,9 +54,9 @@ def tested(
         result = _margin_tests(tests, hypothesis.null, margin, equivalence, error, settings)
         error = 2 * error  # the interval that decides as the one-sided tests do
     found = {name: pl.Series(name, v, nan_to_null=True) for name, v in asdict(result).items()}
+    tests = tests.with_columns(*found.values())
     return _corrected(
-        tests.with_columns(
-            *found.values(),
+        _possible(tests, hypothesis).with_columns(
             *_spread_interval(tests, 1 - error),
             conf_level=pl.Series(1 - error),
             null=pl.lit(null, pl.Float64),
@@ -85,11 +86,19 @@ def adopted(tests: pl.DataFrame, hypothesis: Hypothesis, settings: Settings) -> 
             **{name: pl.Series(values, nan_to_null=True) for name, values in bounds.items()}
         )
     return _corrected(
-        tests.with_columns(
+        _possible(tests, hypothesis).with_columns(
             null=pl.lit(hypothesis.null, pl.Float64), margin=pl.lit(None, pl.Float64)
         ),
         hypothesis,
     )
+
+
+def _possible(tests: pl.DataFrame, hypothesis: Hypothesis) -> pl.DataFrame:
+    """Intervals cut where the measure ends."""
+    if hypothesis.measure not in RANGES:
+        return tests
+    bounds = pl.col("conf_low", "conf_high").clip(*RANGES[hypothesis.measure])
+    return tests.with_columns(bounds)
 
 
 def _t_tests(
@@ -168,7 +177,7 @@ def _permutation(
         ]
     else:
         found = [sign_flips(a.to_numpy(), null, side, rng) for a in tests["values"]]
-    return pl.Series(found, dtype=pl.Float64, nan_to_null=True)
+    return pl.Series(np.array(found, dtype=np.float64), nan_to_null=True)
 
 
 def _corrected(tests: pl.DataFrame, hypothesis: Hypothesis) -> pl.DataFrame:

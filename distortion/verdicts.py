@@ -53,14 +53,16 @@ def put_into_words(
 
     `alpha` is the family-wise error rate; `doubt` a caveat of the whole family, or empty.
     """
-    above, below = pl.col("conf_low") > hypothesis.null, pl.col("conf_high") < hypothesis.null
+    decided = pl.col("p_corrected") < alpha
+    above = decided & (pl.col("estimate") > hypothesis.null)
+    below = decided & (pl.col("estimate") < hypothesis.null)
     one_sample = hypothesis.factor is None and hypothesis.kind == "difference"
     marked = pl.col("conf_low").is_not_null() & one_sample
     mark = pl.when(above).then(pl.lit(">")).when(below).then(pl.lit("<")).otherwise(pl.lit("?"))
     verdict = (
         pl.when(pl.col("p_corrected").is_null())
         .then(pl.lit("no test"))
-        .otherwise(_verdict(hypothesis, pl.col("p_corrected") < alpha))
+        .otherwise(_verdict(hypothesis, decided))
     )
     size = pl.col("n") if "n_b" not in tested.columns else pl.min_horizontal("n", "n_b")
     why = (

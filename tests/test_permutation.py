@@ -90,3 +90,8 @@ def test_the_level_is_held(n: int) -> None:
     p = [sign_flips(generator.standard_t(3, n), 0.0, "two-sided", generator) for _ in range(2000)]
     # Exact tests hold their level; 3 standard errors of a share of 2,000 at 0.05 are 0.015.
     assert np.mean(np.array(p) <= 0.05) <= 0.05 + 0.015
+
+
+def test_samples_without_variation_have_the_smallest_p_there_is() -> None:
+    p = exchanged_networks(np.ones(3), np.full(3, 2.0), 0.0, "two-sided", rng)
+    assert p == pytest.approx(2 / 20)

@@ -97,7 +97,9 @@ def _welch(whole: Values, first: NDArray[np.bool_]) -> Values:
 
 def _share(drawn: Values, observed: float, side: Side, *, exact: bool) -> float:
     """Share of arrangements at least as extreme as the observed one."""
-    margin = TIE * float(np.abs(drawn[np.isfinite(drawn)]).max(initial=abs(observed)))
+    # A statistic without variation is infinite, and as extreme as another such.
+    finite = np.abs(drawn[np.isfinite(drawn)]).max(initial=0.0)
+    margin = TIE * max(float(finite), abs(observed) if np.isfinite(observed) else 0.0)
     if side == "two-sided":
         extreme = np.abs(drawn) >= abs(observed) - margin
     elif side == "greater":

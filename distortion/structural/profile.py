@@ -1,6 +1,7 @@
 """Profile likelihood of a contrast of γ: the contrast held, everything else at its best."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -43,10 +44,14 @@ class Contrast:
 
     def __init__(self, optimum: Optimum, row: Array) -> None:
         self.optimum, self.coefficient = optimum, Coefficient.of(0, row)
-        self.matrix = self._reduced(optimum.matrix)
         self.estimate = float(row @ optimum.evaluation.point[: len(row)])
         covariance = optimum.covariance[: len(row), : len(row)]
         self.std_error = float(np.sqrt(row @ covariance @ row))
+
+    @cached_property
+    def matrix(self) -> Array:
+        """The Hessian at the optimum in the parameters that are not held."""
+        return self._reduced(self.optimum.matrix)
 
     def at(self, x: float, others: Array) -> Point:
         """Return the restricted optimum at x, started from `others`.
