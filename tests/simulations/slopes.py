@@ -181,6 +181,7 @@ SHOWN: Final = {
     "control_log_kappa": "log κ − log κ of the control",
     "log_kappa_excess": "log κ − accuracy-matched null",
     "log_kappa_excess_corrected": "the same, free of image noise",
+    "alpha_excess_corrected": "α − accuracy-matched null, free of image noise",
     "gamma": "γ",
     "gamma_vs_control": "γ − γ of the control",
 }
