@@ -13,6 +13,7 @@ from distortion.comparisons import SEPARATOR, by_condition, changes_by_class, co
 from distortion.counts import Counts, counts
 from distortion.covariates import covariate_effects
 from distortion.designs import (
+    CONDITION,
     compressed_arm,
     datasets_by_difficulty,
     measures,
@@ -117,7 +118,9 @@ def _latent(asked: Asked, hypothesis: Hypothesis) -> pl.DataFrame:
 
 def _equal(asked: Asked, hypothesis: Hypothesis) -> pl.DataFrame:
     what: What = "accuracy" if hypothesis.samples == "equal accuracy" else "ratio_achieved"
-    if what not in asked.samples.columns:
+    context = [c for c in CONDITION if c not in ("method", "ratio")]
+    methods_at = asked.of_arm(hypothesis).group_by(context).agg(pl.col("method").n_unique())
+    if what not in asked.samples.columns or methods_at["method"].max() == 1:
         return pl.DataFrame()
     table = at_equal(asked.log, what, hypothesis.measure, arm=asked.arm, split=asked.split)
     pair = pl.concat_str("method", "method_b", separator=SEPARATOR)

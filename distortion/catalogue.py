@@ -219,6 +219,18 @@ METHOD_EQUIVALENCE: Final = replace(
     question="Do two methods have the same slope, up to a margin?",
     kind="equivalence",
 )
+EXCESS_EQUIVALENCE: Final = replace(
+    EXCESS,
+    family="excess equivalence",
+    question="Do gaps widen as much as lost accuracy alone would make them, up to a margin?",
+    kind="equivalence",
+)
+LATENT_EQUIVALENCE: Final = replace(
+    LATENT,
+    family="latent equivalence",
+    question="On the logit scale, do gaps between classes stay what they were, up to a margin?",
+    kind="equivalence",
+)
 CLASS: Final = Hypothesis(
     "class",
     "Does the recall of a class change?",
@@ -263,6 +275,8 @@ CATALOGUE: Final = (
     EQUIVALENCE,
     MODEL_EQUIVALENCE,
     METHOD_EQUIVALENCE,
+    EXCESS_EQUIVALENCE,
+    LATENT_EQUIVALENCE,
     CLASS,
     CLASS_MARGIN,
 )

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 from distortion.corrections import CORRECTIONS
 from distortion.fits.permutation import exchanged_networks, sign_flips
@@ -76,21 +76,35 @@ def adopted(tests: pl.DataFrame, hypothesis: Hypothesis, settings: Settings) -> 
         if name not in tests.columns
     )
     size = tests.select(pl.len().over(_column(tests, hypothesis)).alias("size"))["size"]
-    level = 1 - (1 - settings.level) / size.to_numpy()
-    if "conf_low" not in tests.columns:
-        df, error = (tests[c].to_numpy().astype(np.float64) for c in ("df", "std_error"))
-        half = -stdtrit(df, (1 - level) / 2) * error
-        estimate = tests["estimate"].to_numpy()
-        bounds = {"conf_low": estimate - half, "conf_high": estimate + half, "conf_level": level}
-        tests = tests.with_columns(
-            **{name: pl.Series(values, nan_to_null=True) for name, values in bounds.items()}
-        )
+    error = (1 - settings.level) / size.to_numpy()
+    margin = None
+    if hypothesis.kind == "equivalence":
+        margin, error = settings.margin, 2 * error
+        tests = tests.with_columns(_within(tests, hypothesis.null, margin))
+    df, std_error = (tests[c].to_numpy().astype(np.float64) for c in ("df", "std_error"))
+    half = -stdtrit(df, error / 2) * std_error
+    estimate = tests["estimate"].to_numpy().astype(np.float64)
+    bounds = {"conf_low": estimate - half, "conf_high": estimate + half, "conf_level": 1 - error}
+    tests = tests.with_columns(
+        **{name: pl.Series(values, nan_to_null=True) for name, values in bounds.items()}
+    )
     return _corrected(
         _possible(tests, hypothesis).with_columns(
-            null=pl.lit(hypothesis.null, pl.Float64), margin=pl.lit(None, pl.Float64)
+            null=pl.lit(hypothesis.null, pl.Float64), margin=pl.lit(margin, pl.Float64)
         ),
         hypothesis,
     )
+
+
+def _within(tests: pl.DataFrame, null: float, margin: float) -> pl.Series:
+    """P-values of two one-sided t-tests (Schuirmann 1987) of estimates with their errors."""
+    estimate, df, error = (
+        tests[c].to_numpy().astype(np.float64) for c in ("estimate", "df", "std_error")
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        above, below = (estimate - null + margin) / error, (estimate - null - margin) / error
+    p = np.maximum(stdtr(df, -above), stdtr(df, below))
+    return pl.Series("p_value", p, nan_to_null=True)
 
 
 def _possible(tests: pl.DataFrame, hypothesis: Hypothesis) -> pl.DataFrame:

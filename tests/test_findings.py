@@ -431,3 +431,16 @@ def test_association_is_tested_by_permuting_classes() -> None:
     shuffled = log.with_columns(class_id=after.otherwise("class_id")).sort("seed", "class_id")
     rows = family(ds.findings(shuffled), "association")
     assert rows["verdict"].to_list() == ["undecided"]
+
+
+def test_estimates_of_models_are_shown_equivalent_too() -> None:
+    log = planted(RNG(42), {2.0: 1.0, 4.0: 1.6}, networks=12, noise=0.004)
+    table = ds.findings(log, correction="none")
+    rows = family(table, "excess equivalence")
+    plain = family(table, "excess")
+    error, df = plain["std_error"].to_numpy(), plain["df"].to_numpy()
+    lower = stats.t.sf((plain["estimate"].to_numpy() + 0.1) / error, df)
+    upper = stats.t.cdf((plain["estimate"].to_numpy() - 0.1) / error, df)
+    np.testing.assert_allclose(rows["p_value"], np.maximum(lower, upper))
+    # Accuracy falls by a tenth, which alone would widen gaps: a slope of 1 is far from that.
+    assert rows["verdict"].to_list() == ["differs by more than 0.1", "equivalent within ±0.1"]
