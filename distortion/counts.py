@@ -161,7 +161,7 @@ def _counts(cells: list[pl.DataFrame], controls: Columns, predictions: Columns) 
         dense=_stacked(cell["correct_dense"] for cell in cells),
         correct=_stacked(cell["correct"] for cell in cells),
         kept=_known(kept),
-        partly_kept=_partly_known(kept),
+        partly_kept=_partly_known(kept, first.height),
         control=None if np.isnan(control).all() else control,
         ratio_achieved=np.array([np.nan if r is None else r for r in achieved], dtype=float),
         predicted_dense=_known(predictions.get(key) for key in keys),
@@ -183,8 +183,8 @@ def _known(columns: Iterable[pl.Series | None]) -> NDArray[np.int64] | None:
     return _stacked(whole)
 
 
-def _partly_known(columns: list[pl.Series | None]) -> Values | None:
-    """The columns stacked, NaN rows for those that lack a value; None if all or none do."""
+def _partly_known(columns: list[pl.Series | None], size: int) -> Values | None:
+    """The columns of `size` stacked, NaN rows where one lacks a value; None if all or none do."""
     whole = [column is not None and not column.null_count() for column in columns]
     if all(whole) or not any(whole):
         return None

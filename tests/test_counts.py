@@ -81,6 +81,21 @@ def test_what_one_class_of_one_network_lacks_the_condition_does_not_know(column)
     assert counts(holed)[0].predicted_dense is not None
 
 
+def test_kept_is_there_for_the_networks_that_know_it():
+    log = pl.concat([network(0), network(1)])
+    treated = pl.col("arm") == "finetuned"
+    one = log.with_columns(pl.when(~(treated & (pl.col("seed") == 1))).then("kept").alias("kept"))
+    found = counts(one)[0]
+    assert found.kept is None
+    assert found.kept_by_network[0].tolist() == KEPT
+    assert np.isnan(found.kept_by_network[1]).all()
+    whole, none = counts(log)[0], counts(log.drop("kept"))[0]
+    assert whole.partly_kept is none.partly_kept is None
+    assert whole.kept_by_network.tolist() == [KEPT] * 2
+    assert np.isnan(none.kept_by_network).all()
+    assert none.kept_by_network.shape == (2, 3)
+
+
 def test_predictions_of_the_dense_parent_are_known_or_not_by_themselves():
     log = pl.concat([network(0), network(1)])
     hole = (pl.col("seed") == 1) & (pl.col("arm") == "dense")

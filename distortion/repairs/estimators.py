@@ -9,13 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distortion.counts import Counts, Values
-from distortion.repairs import networkwise, pooled
+from distortion.repairs import needs, networkwise, pooled
 from distortion.repairs.halves import split_half, split_half_pooled
 from distortion.repairs.moments import Moments, Quotient, moments_of
+from distortion.repairs.needs import Need
 from distortion.repairs.simex import simex
 
 NO_TEST: Final = float("nan")
 ONLY_NETWORKS: Final = "interval holds the variation of networks, not that of test images"
+# Of the sums, not of every network.
+PATTERN: Final = Need(words="dense recalls that differ between classes")
+BEYOND_SEEDS: Final = Need(words="a class pattern beyond seed noise")
+BEYOND_IMAGES: Final = Need(words="a dense pattern beyond image noise")
 POPULATION: Final = "class pattern of the population of networks"
 
 
@@ -29,7 +34,7 @@ class Estimator:
     null : value under the null hypothesis, NaN where there is nothing to test
     by_network : counts to one number per network (M,), whose mean is the estimate; or
     by_sums : counts and weights (B, M) to numerator and denominator (B,) of the estimate
-    needs : what the counts lack where it is undefined for all networks or as a whole
+    needs : what a network, or the whole, must have for it to be defined
     caveat : what a reader must know even where it is defined
     unbalanced : only of interest where classes differ in support; elsewhere the same as plain, or 0
     """
@@ -39,7 +44,7 @@ class Estimator:
     null: float = 1.0
     by_network: Callable[[Counts], Values] | None = None
     by_sums: Callable[[Counts, Values], Quotient] | None = None
-    needs: str = "dense recalls that differ between classes, and an accuracy above 0"
+    needs: tuple[Need, ...] = (needs.ACCURACY, needs.SPREAD)
     caveat: str = ""
     unbalanced: bool = False
 
@@ -77,54 +82,59 @@ ESTIMATORS: Final = (
         name="pooled",
         estimand="this network, these images; wide patterns count more",
         by_sums=_sums(pooled.pooled),
+        needs=(needs.ACCURACY, PATTERN),
     ),
     Estimator(
         name="log_kappa",
         estimand="spread after over spread before, this network, these images",
         null=0.0,
         by_network=networkwise.log_kappa,
-        needs="recalls that differ between classes, before and after",
+        needs=(needs.ACCURACY, needs.SPREAD, needs.SPREAD_AFTER),
     ),
     Estimator(
         name="reliability",
         estimand="share of the dense pattern that other networks repeat",
         null=NO_TEST,
         by_sums=_sums(pooled.reliability),
-        needs="two networks",
+        needs=(needs.ACCURACY, needs.TWO, PATTERN),
     ),
     Estimator(
         name="alpha_minus_lambda",
         estimand="slope beyond what fresh seed noise leaves",
         null=0.0,
         by_sums=_sums(pooled.alpha_minus_lambda),
-        needs="two networks",
+        needs=(needs.ACCURACY, needs.TWO, PATTERN),
         caveat="null value right only if no seed noise is inherited: see within",
     ),
     Estimator(
         name="alpha_over_lambda",
         estimand=f"{POPULATION}, if no seed noise is inherited",
         by_sums=_sums(pooled.alpha_over_lambda),
-        needs="two networks and a class pattern beyond seed noise",
+        needs=(needs.ACCURACY, needs.TWO, BEYOND_SEEDS),
         caveat="null value right only if no seed noise is inherited: see within",
     ),
     Estimator(
         name="between",
         estimand=POPULATION,
         by_sums=_sums(pooled.between),
-        needs="two networks and a class pattern beyond seed noise",
+        needs=(needs.ACCURACY, needs.TWO, BEYOND_SEEDS),
     ),
     Estimator(
         name="within",
         estimand="share of the network's own deviation that it keeps",
         null=NO_TEST,
         by_sums=_sums(pooled.within),
-        needs="two networks that differ",
+        needs=(needs.ACCURACY, needs.TWO, Need(words="networks that differ")),
     ),
     Estimator(
         name="deming",
         estimand=f"{POPULATION}, if no seed noise is inherited",
         by_sums=_sums(pooled.deming),
-        needs="two networks that differ, and class means that go together",
+        needs=(
+            needs.ACCURACY,
+            needs.TWO,
+            Need(words="networks that differ, and class means that go together"),
+        ),
         caveat="takes all classes to lie on one line and seed noise to be fresh",
     ),
     Estimator(
@@ -132,30 +142,34 @@ ESTIMATORS: Final = (
         estimand="this network, new images",
         by_network=split_half,
         caveat=ONLY_NETWORKS,
-        needs="kept (images correct before and after), two images of every class, and a dense "
-        "pattern beyond image noise",
+        needs=(needs.ACCURACY, needs.KEPT, needs.IMAGES, BEYOND_IMAGES),
     ),
     Estimator(
         name="split_half_pooled",
         estimand="this network, new images; wide patterns count more",
         by_sums=split_half_pooled,
         caveat=ONLY_NETWORKS,
-        needs="kept (images correct before and after), two images of every class, and a dense "
-        "pattern beyond image noise",
+        needs=(needs.ACCURACY, needs.KEPT, needs.IMAGES, BEYOND_IMAGES),
     ),
     Estimator(
         name="control_alpha",
         estimand="slope beyond that of the control",
         null=0.0,
         by_network=partial(networkwise.beyond_control, measure=networkwise.slopes),
-        needs="a control (trained further, nothing removed) other than itself",
+        needs=(needs.ACCURACY, needs.SPREAD, needs.HAS_CONTROL),
     ),
     Estimator(
         name="control_log_kappa",
         estimand="log spread beyond that of the control",
         null=0.0,
         by_network=partial(networkwise.beyond_control, measure=networkwise.log_spreads),
-        needs="a control (trained further, nothing removed) other than itself",
+        needs=(
+            needs.ACCURACY,
+            needs.SPREAD,
+            needs.SPREAD_AFTER,
+            needs.HAS_CONTROL,
+            Need(words="recalls of the control that differ between classes"),
+        ),
     ),
     Estimator(
         name="support_weighted",

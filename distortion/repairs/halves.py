@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distortion.counts import Counts, Values, accuracies
-from distortion.repairs.moments import Quotient, usable_networks
+from distortion.repairs.moments import Quotient, weighted_sums
 
 Integers = NDArray[np.int64]
 
@@ -38,24 +38,23 @@ def split_half(counts: Counts) -> Values:
 
 
 def split_half_pooled(counts: Counts, weights: Values) -> Quotient:
-    """One such slope for all networks (B,), a ratio of sums over them.
+    """One such slope for all networks (B,), a ratio of sums over those with both products.
 
     The one to read where image noise is a large part of the dense pattern: a network's own
     denominator then comes close to 0, and the mean of its ratios is drawn to extremes.
     """
-    usable = usable_networks(counts)
-    numerator, denominator = _products(counts)
-    weights = weights[:, usable]
-    below = weights @ denominator[usable]
-    return weights @ numerator[usable], np.where(below > 0, below, np.nan)
+    numerator, denominator = weighted_sums(weights, *_products(counts))
+    return numerator, np.where(denominator > 0, denominator, np.nan)
 
 
-def product_of_halves(n: Integers, first: Integers, second: Integers, both: Integers) -> Values:
+def product_of_halves(
+    n: Integers, first: Integers, second: Integers, both: Integers | Values
+) -> Values:
     """Expected Σ_c B̄_A B̄'_B (M,) over splits, from counts (M, C) of correct images.
 
     B̄ is the balance of `first`, B̄' that of `second`, `both` the images that both count; of one
-    network with itself all three are the same. NaN where a class has a single image or an accuracy
-    is 0.
+    network with itself all three are the same. NaN where a class has a single image, `both` is
+    unknown or an accuracy is 0.
     """
     share = n / n.sum(axis=1, keepdims=True)
     diagonal = 1 - 2 * share + n.shape[1] * share**2
@@ -68,13 +67,10 @@ def product_of_halves(n: Integers, first: Integers, second: Integers, both: Inte
 
 
 def _products(counts: Counts) -> Quotient:
-    """Σ_c B̄_0A B̄_tB and Σ_c B̄_0A B̄_0B (M,); NaN where `kept` is unknown."""
+    """Σ_c B̄_0A B̄_tB, NaN where `kept` is unknown, and Σ_c B̄_0A B̄_0B (M,)."""
     n, dense = counts.n, counts.dense
-    if counts.kept is None:
-        undefined: Values = np.full(len(n), np.nan)
-        return undefined, undefined
     return (
-        product_of_halves(n, dense, counts.correct, counts.kept),
+        product_of_halves(n, dense, counts.correct, counts.kept_by_network),
         product_of_halves(n, dense, dense, dense),
     )
 

@@ -9,7 +9,7 @@ from scipy.special import stdtrit
 from distortion.counts import Counts, Values
 from distortion.fits.ttests import TTests, one_sample
 from distortion.repairs.estimators import Estimator
-from distortion.repairs.moments import usable_networks
+from distortion.repairs.needs import networks_with
 from distortion.resampling.networks import jackknife
 
 SOURCE: Final = "networks"
@@ -23,7 +23,7 @@ def t_over_networks(values: Values, null: float, level: float) -> TTests:
     return one_sample(mean, sd, defined.size, null, "two-sided", level)
 
 
-def jackknife_t(counts: Counts, estimator: Estimator, level: float) -> tuple[TTests, bool]:
+def jackknife_test(counts: Counts, estimator: Estimator, level: float) -> tuple[TTests, bool]:
     """Test a ratio of sums by the delete-one jackknife over networks and Student's t.
 
     SE² = (M − 1) / M Σ (θ_(m) − θ̄_(.))², M − 1 degrees of freedom: Efron and Tibshirani (1993),
@@ -37,7 +37,7 @@ def jackknife_t(counts: Counts, estimator: Estimator, level: float) -> tuple[TTe
     The test, and whether the denominator is not itself different from 0 at this level: the ratio
     may then be anything (Fieller's interval is unbounded) and is to be read with care.
     """
-    usable = usable_networks(counts)
+    usable = networks_with(estimator.needs, counts)
     size = int(usable.sum())
 
     def statistic(some: NDArray[np.int64]) -> Values:

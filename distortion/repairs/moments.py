@@ -48,6 +48,12 @@ def usable_networks(counts: Counts) -> NDArray[np.bool_]:
     return np.asarray((counts.dense.sum(axis=1) > 0) & (counts.correct.sum(axis=1) > 0))
 
 
+def weighted_sums(weights: Values, *values: Values) -> tuple[Values, ...]:
+    """Σ w v (B,) of each of the values (M,), over the networks for which all are defined."""
+    defined = np.isfinite(values).all(axis=0)
+    return tuple(weights[:, defined] @ some[defined] for some in values)
+
+
 def moments_of(counts: Counts, weights: NDArray[Any]) -> Moments:
     """Return the sums of a condition's balances, networks without a balance left out."""
     usable = usable_networks(counts)

@@ -13,8 +13,8 @@ from distortion.fits.results.arguments import Seed, generator
 from distortion.fits.ttests import TTests
 from distortion.log import Source
 from distortion.repairs.estimators import ESTIMATORS, Estimator, simex_with
-from distortion.repairs.intervals import SOURCE, jackknife_t, t_over_networks
-from distortion.repairs.moments import usable_networks
+from distortion.repairs.intervals import SOURCE, jackknife_test, t_over_networks
+from distortion.repairs.needs import lacking, networks_with
 
 RESULT: Final = {
     "estimate": pl.Float64,
@@ -124,19 +124,22 @@ def row(counts: Counts, estimator: Estimator, level: float, doubt: str = "") -> 
     networks, weak = counts.size[0], False
     if estimator.by_network is not None:
         values = estimator.by_network(counts)
-        used = int(np.isfinite(values).sum())
+        usable = np.isfinite(values)
         tests = t_over_networks(values, estimator.null, level)
     else:
-        used = int(usable_networks(counts).sum())
-        tests, weak = jackknife_t(counts, estimator, level)
+        usable = networks_with(estimator.needs, counts)
+        tests, weak = jackknife_test(counts, estimator, level)
+    used = int(usable.sum())
     if not np.isfinite(tests.estimate):
-        caveat = f"undefined: needs {estimator.needs}"
+        # With networks that have all they need, it is their sums that lack something.
+        concerned = usable if used else ~usable
+        caveat = f"undefined: needs {lacking(estimator.needs, counts, concerned)}"
     else:
         caveat = reasons(
             estimator.caveat,
             doubt,
             WEAK if weak else "",
-            left_out(used, networks, estimator.needs),
+            left_out(used, networks, lacking(estimator.needs, counts, ~usable)),
             no_interval(tests, used),
             UNEQUAL if estimator.name in ("plain", "pooled") and not counts.balanced else "",
         )

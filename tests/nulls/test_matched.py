@@ -13,7 +13,7 @@ from distortion.designs import CONDITION, slopes
 from distortion.errors import DesignError
 from distortion.nulls.matched import MEASURES, matched, matched_null
 from distortion.nulls.shifted import image_noise, inner_recalls, shifted_recalls
-from distortion.repairs.intervals import jackknife_t, t_over_networks
+from distortion.repairs.intervals import jackknife_test, t_over_networks
 from distortion.repairs.networkwise import plain
 from tests.logs import worked_example
 from tests.repairs.simulated import made
@@ -153,7 +153,7 @@ def rejections(world, networks, studies):
             if measure.by_network is not None:
                 test = t_over_networks(measure.by_network(counts), 0.0, 0.95)
             else:
-                test, _ = jackknife_t(counts, measure, 0.95)
+                test, _ = jackknife_test(counts, measure, 0.95)
             found[name] += bool(test.p_value < 0.05)
         found["plain"] += bool(t_over_networks(plain(counts), 1.0, 0.95).p_value < 0.05)
     return {name: number / studies for name, number in found.items()}
@@ -226,6 +226,13 @@ def test_undefined_without_kept_says_so():
     corrected = rows.filter(pl.col("measure") == "alpha_excess_corrected").row(0, named=True)
     assert corrected["estimate"] is None
     assert "kept" in corrected["caveat"]
+
+
+def test_the_slope_beyond_the_null_warns_of_seed_noise():
+    table = matched_null(EXAMPLE).filter(pl.col("estimate").is_not_null())
+    warned = table.filter(pl.col("caveat").str.contains("pulled down by fresh seed noise"))
+    assert warned["measure"].unique().to_list() == ["alpha_excess_corrected"]
+    assert warned.height == table.filter(pl.col("measure") == "alpha_excess_corrected").height
 
 
 def test_supports_weigh_in_the_accuracy_that_is_matched():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from distortion.repairs.estimators import ESTIMATORS
-from distortion.repairs.intervals import jackknife_t, t_over_networks
+from distortion.repairs.intervals import jackknife_test, t_over_networks
 from distortion.repairs.networkwise import slopes
 from tests.repairs.simulated import World, made
 
@@ -32,7 +32,7 @@ def coverage(world: World, networks: int, studies: int, names=RATIOS) -> dict[st
             *(np.rint(10**7 * a * (1 + b)).astype(np.int64) for a, b in ((0.8, x), (0.7, y))),
         )
         for name in names:
-            test, _ = jackknife_t(counts, BY_NAME[name], 0.95)
+            test, _ = jackknife_test(counts, BY_NAME[name], 0.95)
             held[name] += bool(test.conf_low <= truth[name] <= test.conf_high)
     return {name: n / studies for name, n in held.items()}
 
@@ -67,7 +67,7 @@ def test_fresh_seed_noise_alone_fools_the_plain_slope_but_not_its_repairs(networ
             *(np.rint(10**7 * a * (1 + b)).astype(np.int64) for a, b in ((0.8, x), (0.7, y))),
         )
         for name in ("between", "alpha_minus_lambda"):
-            rejected[name] += bool(jackknife_t(counts, BY_NAME[name], 0.95)[0].p_value < 0.05)
+            rejected[name] += bool(jackknife_test(counts, BY_NAME[name], 0.95)[0].p_value < 0.05)
     rates = {name: n / studies for name, n in rejected.items()}
     # 300 studies: standard error 0.013; a little below the level is what few networks give.
     assert rates["between"] < 0.09, rates
