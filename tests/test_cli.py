@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 import distortion as ds
 from distortion.cli import main
+from distortion.nulls.equal import at_equal
 from tests.logs import planted, worked_example
 
 COMMANDS = sorted(main.commands)
@@ -46,6 +47,24 @@ def test_check_says_what_is_in_the_log(log: Path) -> None:
 def test_measure_prints_csv(log: Path, table: str) -> None:
     expected = getattr(ds, table)(log)
     assert run("measure", log, "--table", table).stdout == expected.write_csv()
+
+
+def test_measure_passes_options_on(log: Path) -> None:
+    expected = ds.inequality(log, level=0.9, source="both", rng=1)
+    options = ["--level", 0.9, "--source", "both", "--rng", 1]
+    assert run("measure", log, "--table", "inequality", *options).stdout == expected.write_csv()
+    simex = run("measure", log, "--table", "repaired", "--rng", 1).stdout
+    assert "simex" in simex
+    assert "simex" not in run("measure", log, "--table", "repaired").stdout
+    example = Path(__file__).parents[1] / "data" / "example.parquet"
+    shown = run("measure", example, "--table", "equal-accuracy", "--level", 0.9).stdout
+    assert shown == at_equal(example, what="accuracy", level=0.9).write_csv()
+
+
+def test_measure_refuses_options_that_a_table_lacks(log: Path) -> None:
+    refused = run("measure", log, "--table", "latent", "--rng", 1)
+    assert refused.exit_code == 2
+    assert "no --rng. It takes --arm, --split and --level." in refused.stderr
 
 
 def test_findings_in_three_layouts(log: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from polars.testing import assert_frame_equal
 from scipy import stats
 
 from distortion.counts import Counts, counts
@@ -140,7 +141,7 @@ def test_measures_do_not_depend_on_the_order_of_classes(drawn):
     pairs = Pairs(n, n - errors, np.maximum(n - errors - more, 0))
     shuffled = Pairs(*(k[:, order] for k in (pairs.n, pairs.dense, pairs.correct)))
     # Sums in another order; a spread of rounding size amplifies that in α, κ and ρ.
-    one, other = evaluated(pairs), evaluated(shuffled)
+    one, other = evaluated(pairs, MEASURES), evaluated(shuffled, MEASURES)
     settled = np.ptp(pairs.dense / n, axis=1) > 1e-6
     assert other[settled] == pytest.approx(one[settled], rel=1e-8, abs=1e-10, nan_ok=True)
 
@@ -156,7 +157,7 @@ def test_identities_and_invariances(drawn, scale):
     recall = pairs.dense / n
     assert gini(scale * recall) == pytest.approx(gini(recall), abs=1e-12)
     same = Pairs(n, pairs.dense, pairs.dense, pairs.dense)
-    found = dict(zip(NAMES, evaluated(same).T, strict=True))
+    found = dict(zip(NAMES, evaluated(same, MEASURES).T, strict=True))
     for name in NAMES:
         if name.endswith("_change") or name in ("forgotten", "gained", "excess_gap_range"):
             assert (found[name] == 0).all(), name
@@ -309,6 +310,50 @@ def test_accuracy_varies_over_images_as_a_binomial_mean():
     of_networks = np.sqrt((recall * (1 - recall) * n).sum(axis=1)) / n.sum(axis=1)
     # SD of 4,000 draws: four standard errors are 4.5 %.
     assert found == pytest.approx(of_networks.mean(), rel=0.045)
+
+
+@pytest.mark.parametrize("options", [{}, {"source": "both", "rng": 1, "draws": 300}])
+def test_intervals_stay_within_what_is_possible(options):
+    after = [[0, 9, 8], [4, 9, 9], [0, 10, 9], [1, 9, 10]]
+    log = pl.concat(
+        [
+            *(cell([9, 7 - s, 8], seed=s) for s in range(4)),
+            *(cell(k, seed=s, **PRUNED) for s, k in enumerate(after)),
+        ]
+    )
+    found = inequality(log, **options)
+    bounds = {measure.name: measure.bounds for measure in MEASURES}
+    for row in found.drop_nulls("conf_low").iter_rows(named=True):
+        low, high = bounds[row["measure"]]
+        assert low <= row["conf_low"] <= row["conf_high"] <= high
+    if not options:
+        assert "cut to what is possible" in rows(found, "worst_recall")["caveat"].item()
+        assert rows(found, "worst_recall")["conf_low"].item() == 0
+
+
+@pytest.mark.parametrize("options", [{}, {"source": "both"}, {"source": "test images"}])
+def test_chosen_measures_are_the_same_rows(options):
+    settings = {"rng": 1, "draws": 100} | options
+    every = inequality(small(), **settings)
+    some = inequality(small(), measures=["kappa", "alpha"], **settings)
+    # The same draws; sums over another number of columns round in the last digits.
+    assert_frame_equal(some, every.filter(pl.col("measure").is_in(["alpha", "kappa"])))
+    assert_frame_equal(inequality(small(), measures="rho", **settings), rows(every, "rho"))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"measures": "alfa"}, "Did you mean 'alpha'"),
+        ({"measures": []}, "measures is empty"),
+        ({"measures": 3}, "No measure 3"),
+        ({"split": 3}, "split is 3"),
+        ({"level": "0.95"}, "not '0.95'"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_words(options, says):
+    with pytest.raises(DesignError, match=says):
+        inequality(worked_example(), **options)
 
 
 def test_what_is_asked_for_must_exist():

@@ -507,6 +507,12 @@ class TestFigure:
         assert drawing.data.height == planned.curve.height
         assert svg(drawing) == svg(power_curves(planned.curve, 0.8))
 
+    def test_one_method_and_one_ratio_need_no_list(self):
+        log = "data/example.parquet"
+        one = plan(log, methods="magnitude", ratios=10)
+        assert one.table.equals(plan(log, methods=["magnitude"], ratios=[10.0]).table)
+        assert "curve" not in vars(one)
+
     def test_curves_pass_through_the_table(self):
         planned = plan(CIFAR, effect=(0.05, 0.1), seeds=(5, 30))
         for row in planned.table.iter_rows(named=True):
@@ -531,7 +537,7 @@ class TestFigure:
         ("cell", {"effect": "0.1"}, "give a difference above 0"),
         ("cell", {"effect": np.inf}, "give a difference above 0"),
         ("cell", {"power": 1.0}, "power is 1.0"),
-        ("cell", {"level": 0.05}, "level is 0.05"),
+        ("cell", {"level": 0.05}, "confidence between 0.5 and 1, such as 0.95, not 0.05"),
         ("cell", {"caution": 2}, "caution is 2"),
         ("cell", {"family": 0}, "whole number of tests"),
         ("cell", {"seeds": 1}, "whole number from 2 to 10,000"),

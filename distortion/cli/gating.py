@@ -15,6 +15,7 @@ from distortion.gate.tables import class_table, condition_table, largest_table, 
 from distortion.gate.words import (
     EXIT_CODES,
     asked,
+    collapsed,
     error_rates,
     headline,
     losers,
@@ -151,7 +152,12 @@ def _tell(found: Gate) -> None:
             click.echo(f"\n{table.caption}\n\n{markdown_table(table)}", nl=False)
     else:
         click.echo()
-        for sentence in (*reasons(first), to_decide(first), losers(first, found.level)):
+        for sentence in (
+            *reasons(first),
+            collapsed(first),
+            to_decide(first),
+            losers(first, found.level),
+        ):
             if sentence:
                 say(sentence)
         classwise = [

@@ -1,19 +1,30 @@
 """The commands that read, derive and write tables: check, measure, pack, example."""
 
+import inspect
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, get_args
 
 import click
+import polars as pl
 
 from distortion.cli.group import TABLES, command, force_option, log_argument, refuse_existing
 from distortion.designs import measures
+from distortion.inequality.table import Variation
 from distortion.labels import counted, listed
 from distortion.log import read_log, write_log
-from distortion.schema import COLUMNS, KEY, NETWORK
+from distortion.nulls.equal import at_equal
+from distortion.schema import COLUMNS, FINETUNED, KEY, NETWORK, PRUNED
 from distortion.tables.facts import network_table
 from distortion.tables.render import csv_table, markdown_table
 
 EXAMPLE: Final = "example.parquet"
+MEASURED: Final[dict[str, Callable[..., pl.DataFrame]]] = {
+    **TABLES,
+    "equal-accuracy": partial(at_equal, what="accuracy"),
+    "equal-ratio": partial(at_equal, what="ratio_achieved"),
+}
 
 
 def _layout() -> str:
@@ -53,15 +64,43 @@ def check(log: str) -> None:
 @log_argument
 @click.option(
     "--table",
-    type=click.Choice(list(TABLES)),
+    type=click.Choice(list(MEASURED)),
     default="slopes",
     help="slopes: per cell; conditions: over networks; measures: per class; pairs: for models; "
     "inequality: Gini, worst recall …; repaired: slopes without noise; null: what lost accuracy "
-    "explains; latent: γ on the logit scale.",
+    "explains; latent: γ on the logit scale; equal-accuracy, equal-ratio: methods compared where "
+    "they are equal in it.",
 )
-def measure(log: str, table: str) -> None:
+@click.option(
+    "--arm",
+    type=click.Choice([FINETUNED, PRUNED]),
+    help="Compressed arm. [default: finetuned where the log has it]",
+)
+@click.option("--split", help="Which images were counted, as LOG's `split` says. [default: test]")
+@click.option(
+    "--level",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Confidence of each interval. [default: 0.95]",
+)
+@click.option(
+    "--source",
+    type=click.Choice(get_args(Variation)),
+    help="Of inequality: what varies in the intervals; images need --rng. [default: networks]",
+)
+@click.option(
+    "--rng",
+    type=click.IntRange(0),
+    help="Seed of what draws: intervals over images, SIMEX among the repaired slopes.",
+)
+def measure(log: str, table: str, **options: Any) -> None:
     """Print recalls, balances and slopes, derived from the counts of LOG, as CSV."""
-    click.echo(csv_table(TABLES[table](read_log(log))), nl=False)
+    function = MEASURED[table]
+    known = inspect.signature(function).parameters
+    asked = {name: value for name, value in options.items() if value is not None}
+    if unknown := [name for name in asked if name not in known]:
+        takes = listed([f"--{name}" for name in options if name in known]) or "no options"
+        raise click.UsageError(f"The table {table} has no --{unknown[0]}. It takes {takes}.")
+    click.echo(csv_table(function(read_log(log), **asked)), nl=False)
 
 
 @command("pack")

@@ -27,6 +27,10 @@ from distortion.figures.style import (
 from distortion.labels import CONTEXT, SEPARATOR, setting, varying
 from distortion.tables import numbers
 
+QUANTITIES: Final = {
+    "log_kappa_excess_corrected": "Excess of log κ over the accuracy-matched null",
+    "gamma": "γ of the structural model",
+}
 COLUMNS: Final = 3
 WIDTH: Final = 2.5
 # Verdicts by their first word: colour and marker.
@@ -44,11 +48,12 @@ def margin_intervals(found: pl.DataFrame, name: str, question: str) -> Drawing:
     `found` are the findings of an equivalence family.
     """
     known = found.drop_nulls("estimate").filter(pl.col("verdict") != "no test")
-    margin = float(known["margin"].drop_nulls()[0])
+    margin, null = float(known["margin"].drop_nulls()[0]), float(known["null"][0])
+    quantity = QUANTITIES.get(known["measure"][0], "Difference of slopes α")
     per = [*varying(known, CONTEXT), *(["comparison"] if _compares(known) else ["method"])]
     panels, left_out = limited(known.partition_by(per, maintain_order=True))
-    limits = window(column(known, "conf_low"), column(known, "conf_high"), 0.0)
-    limits = min(limits[0], -1.3 * margin), max(limits[1], 1.3 * margin)
+    limits = window(column(known, "conf_low"), column(known, "conf_high"), null)
+    limits = min(limits[0], null - 1.3 * margin), max(limits[1], null + 1.3 * margin)
     beyond = 0
     names: Names = {}
     tallest = max(panel.height for panel in panels)
@@ -57,10 +62,12 @@ def margin_intervals(found: pl.DataFrame, name: str, question: str) -> Drawing:
             len(panels), COLUMNS, width=WIDTH, height=AROUND + ROW * tallest, sharex=True
         )
         for panel, axis in zip(panels, axes, strict=True):
-            axis.axvspan(-margin, margin, color=FAINT, alpha=0.6, linewidth=0, zorder=0)
-            for bound in (-margin, margin):
+            axis.axvspan(
+                null - margin, null + margin, color=FAINT, alpha=0.6, linewidth=0, zorder=0
+            )
+            for bound in (null - margin, null + margin):
                 axis.axvline(bound, color=MUTED, linewidth=1, linestyle=":", zorder=1)
-            axis.axvline(0, color=INK, linewidth=1, linestyle="--", zorder=1)
+            axis.axvline(null, color=INK, linewidth=1, linestyle="--", zorder=1)
             rest = [c for c in ("method", "ratio") if c not in per and panel[c].n_unique() > 1]
             labels = [_label(row, rest or ["ratio"]) for row in panel.iter_rows(named=True)]
             words = panel["verdict"].str.split(" ").list.first()
@@ -82,14 +89,14 @@ def margin_intervals(found: pl.DataFrame, name: str, question: str) -> Drawing:
             axis.tick_params(labelbottom=True)
             lines = heading.replace(VERSUS, f"\n{VERSUS.lstrip()}").split("\n")
             axis.set_title("\n".join(drawable(line, 32) for line in lines))
-        figure.supxlabel("Difference of slopes α", fontsize=9)
+        figure.supxlabel(quantity, fontsize=9)
         _legend(figure, axes)
     counts = {w: (known["verdict"].str.starts_with(w)).sum() for w in LOOKS}
     return Drawing(
         name,
         figure,
         "Intervals against the margin",
-        f"Dot plot of differences of slopes with intervals and the margin ± "
+        f"Dot plot of {quantity[0].lower()}{quantity[1:]} with intervals and the margin ± "
         f"{numbers.significant(margin)}, where {counts['equivalent']} of {known.height} are shown "
         f"to be equivalent, {counts['differs']} to differ by more, and {counts['undecided']} are "
         "undecided.",
@@ -116,7 +123,8 @@ def _label(row: dict[str, Any], columns: list[str]) -> str:
 
 
 def _interval(row: dict[str, Any]) -> str:
-    return numbers.interval(*(row[b] for b in BOUNDS), null=0.0, signed=True)
+    null = row["null"]
+    return numbers.interval(*(row[b] for b in BOUNDS), null=null, signed=null == 0)
 
 
 def _legend(figure: Figure, axes: Sequence[Axes]) -> None:

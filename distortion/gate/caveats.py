@@ -11,14 +11,15 @@ from distortion.labels import counted
 from distortion.log import RecallLog
 from distortion.schema import FINETUNED
 from distortion.scope import failed_cells
+from distortion.tables import numbers
 
 FEW: Final = 5
 
 
-def caveats(log: RecallLog, counts: Counts, target: Target) -> tuple[str, ...]:
+def caveats(log: RecallLog, counts: Counts, target: Target, level: float) -> tuple[str, ...]:
     """The caveats that hold for one condition, most serious first."""
     found = (
-        _networks(counts, target),
+        _networks(counts, target, level),
         _unpaired(counts, target),
         _split(log, counts),
         _failed(log, counts),
@@ -30,7 +31,7 @@ def caveats(log: RecallLog, counts: Counts, target: Target) -> tuple[str, ...]:
     return tuple(text for text in found if text)
 
 
-def _networks(counts: Counts, target: Target) -> str:
+def _networks(counts: Counts, target: Target, level: float) -> str:
     networks = counts.size[0]
     if target == "network":
         return (
@@ -45,8 +46,18 @@ def _networks(counts: Counts, target: Target) -> str:
     return (
         "The recipe: the verdict is about the mean over networks trained and compressed alike, on "
         "these test images. A single network may do worse than the mean, and other images would "
-        f"add variation.{few}"
+        f"add variation.{few} Nor can {networks} networks show how rare a collapse is: of one that "
+        f"none of them shows, up to {100 * _unseen(networks, level):.0f}% of networks may suffer "
+        f"({numbers.confidence(level)} confidence)."
     )
+
+
+def _unseen(networks: int, level: float) -> float:
+    """Upper bound of the share of networks that do what none of those seen does.
+
+    Clopper & Pearson (1934) for 0 of M, about 3 / M at 95 %: the rule of three.
+    """
+    return float(1 - (1 - level) ** (1 / networks))
 
 
 def _unpaired(counts: Counts, target: Target) -> str:

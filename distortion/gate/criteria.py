@@ -2,7 +2,11 @@
 
 Target network: the one network at hand; what varies is the test images.
 Target recipe: the population of networks that the recipe yields; what varies is the seed, and the
-intervals are Student's t over networks, on these test images.
+intervals are Student's t over networks, on these test images. A mean over networks can be within a
+limit although one network in many collapses: `Criterion.beyond` names those that certainly do.
+
+κ and α have one definition for both: sums over the networks at hand, freed of what a finite test
+set adds to them (`distortion.gate.imbalance`).
 """
 
 from collections.abc import Callable
@@ -13,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from distortion.corrections import holm
-from distortion.counts import Counts, accuracies, balances
+from distortion.counts import Counts, balances
 from distortion.fits.ttests import one_sample
-from distortion.gate.imbalance import Measure, quotients
+from distortion.gate.imbalance import Measure, pooled, quotients
 from distortion.gate.limits import Limits, Name, Target
 from distortion.gate.proportions import Bounds, Tails, clopper_pearson, drop_bounds, mcnemar
 
@@ -32,6 +36,14 @@ UNBOUNDED: Final = "no interval: the dense recalls hardly spread more than so fe
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Single:
+    """Networks one by one: values (M, m) and their bounds over test images."""
+
+    values: Values
+    bounds: Callable[[Tails], Bounds]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Criterion:
     """One limit and the m estimates that it is about: one per class, or one.
 
@@ -43,6 +55,7 @@ class Criterion:
     observed : (m,) the plain measure where the estimate is another, else the estimate
     p_value, p_corrected : (m,) of no change, two-sided; over classes by Holm; NaN without a test
     std_error, df : (m,) of t intervals, else NaN
+    single : a recipe's networks, each by itself; None of κ and α, and of one network
     """
 
     name: Name
@@ -59,6 +72,18 @@ class Criterion:
     std_error: Values
     df: Values
     caveats: tuple[str, ...]
+    single: Single | None = None
+
+    def beyond(self, error: float) -> NDArray[np.bool_]:
+        """Which networks (M, m) certainly exceed the limit, at an error rate for each of the m.
+
+        Divided among networks (Bonferroni); M is 0 where `single` is None.
+        """
+        if self.single is None:
+            return np.zeros((0, len(self.estimate)), dtype=np.bool_)
+        tail = error / len(self.single.values)
+        low, high = self.single.bounds((tail, tail))
+        return low > self.limit if self.at_most else high < self.limit
 
 
 def criteria(counts: Counts, limits: Limits, target: Target) -> list[Criterion]:
@@ -68,13 +93,13 @@ def criteria(counts: Counts, limits: Limits, target: Target) -> list[Criterion]:
 
 
 def observed_imbalance(counts: Counts, measure: Measure) -> Values:
-    """κ or α (M,) as counted; NaN where undefined."""
+    """κ or α (1,) as counted, of the networks' sums added up; NaN where undefined."""
     x, y = balances(counts.dense, counts.n), balances(counts.correct, counts.n)
     with np.errstate(invalid="ignore", divide="ignore"):
-        xx = (x * x).sum(axis=1)
+        xx = (x * x).sum(keepdims=True)[0]
         if measure == "kappa":
-            return np.asarray(np.where(xx > 0, np.sqrt((y * y).sum(axis=1) / xx), np.nan))
-        return np.asarray(np.where(xx > 0, (x * y).sum(axis=1) / xx, np.nan))
+            return np.asarray(np.where(xx > 0, np.sqrt((y * y).sum() / xx), np.nan))
+        return np.asarray(np.where(xx > 0, (x * y).sum() / xx, np.nan))
 
 
 def _of_network(counts: Counts, name: Name, limit: float) -> Criterion:
@@ -129,29 +154,34 @@ def _imbalance_of_network(counts: Counts, name: Measure, limit: float) -> Criter
 
 
 def _of_recipe(counts: Counts, name: Name, limit: float) -> Criterion:
-    n, dense, correct = counts.n, counts.dense, counts.correct
-    if name in CLASSWISE:
-        before, after, images = dense / n, correct / n, n.mean(axis=0)
-    else:
-        before = accuracies(dense, n)[:, None]
-        after = accuracies(correct, n)[:, None]
-        images = n.sum(axis=1).mean(keepdims=True)
-    if name in ("class drop", "accuracy drop"):
-        return _t(name, limit, before - after, 1 / images, before, after)
+    if name in ("kappa", "alpha"):
+        return _imbalance_of_recipe(counts, "kappa" if name == "kappa" else "alpha", limit)
+    n, dense, correct, kept = counts.n, counts.dense, counts.correct, counts.kept
+    if name == "accuracy drop":
+        n, dense, correct = (a.sum(axis=1, keepdims=True) for a in (n, dense, correct))
+        kept = None if kept is None else kept.sum(axis=1, keepdims=True)
+    before, after, step = dense / n, correct / n, 1 / n.mean(axis=0)
     if name == "worst recall":
-        return _t(name, limit, after, 1 / images, before, after)
-    log = name == "kappa"
-    values = observed_imbalance(counts, "kappa" if log else "alpha")[:, None]
-    unknown = int((~(values > 0) if log else ~np.isfinite(values)).sum())
-    if unknown:
-        values = np.full_like(values, np.nan)
+        single = Single(after, lambda tails: clopper_pearson(correct, n, tails))
+    else:
+        single = Single(before - after, lambda tails: drop_bounds(n, dense, correct, kept, tails))
+    return _t(name, limit, single.values, step, before, after, single=single)
+
+
+def _imbalance_of_recipe(counts: Counts, name: Measure, limit: float) -> Criterion:
+    """By the delete-one jackknife over networks, of κ on the log scale."""
+    whole, without = pooled(name, counts)
+    networks = len(without)
+    # Pseudo-values about the estimate: their t interval is the jackknife's.
+    values = whole + (networks - 1) * (without.mean() - without)
     return _t(
         name,
         limit,
-        np.log(values) if log else values,
+        values[:, None],
         np.zeros(1),
-        exponential=log,
-        caveats=(f"undefined in {unknown} network(s)",) if unknown else (),
+        exponential=name == "kappa",
+        observed=observed_imbalance(counts, name),
+        caveats=() if np.isfinite(values).all() else (UNDEFINED,),
     )
 
 
@@ -164,7 +194,9 @@ def _t(
     after: Values | None = None,
     *,
     exponential: bool = False,
+    observed: Values | None = None,
     caveats: tuple[str, ...] = (),
+    single: Single | None = None,
 ) -> Criterion:
     """A t interval over the networks (rows of `values`).
 
@@ -194,10 +226,12 @@ def _t(
         interval,
         None if before is None else before.mean(axis=0),
         None if after is None else after.mean(axis=0),
+        observed=observed,
         p_value=test.p_value if name in ("class drop", "accuracy drop") else None,
         std_error=test.std_error,
         df=test.df,
         caveats=caveats,
+        single=single,
     )
 
 
@@ -215,6 +249,7 @@ def _criterion(
     std_error: Values | None = None,
     df: Values | None = None,
     caveats: tuple[str, ...] = (),
+    single: Single | None = None,
 ) -> Criterion:
     unknown = np.full(len(estimate), np.nan)
     p_value = unknown if p_value is None else p_value
@@ -233,4 +268,5 @@ def _criterion(
         unknown if std_error is None else std_error,
         unknown if df is None else df,
         caveats,
+        single,
     )

@@ -8,6 +8,11 @@ pass  every estimate is within its limit. All of them must be shown, an intersec
 fail  some limit is exceeded. One of many is enough, so chance has many occasions: the error rate
       is divided among all estimates of all limits (Bonferroni).
 
+One exception makes a recipe stricter: it does not pass where a single network certainly exceeds the
+limit by its own test images (at the error rate of a fail, divided among networks), since a mean
+hides that. The verdict is then not a fail, which would
+say that the mean is beyond, but not enough data: what is missing is whether it is rare.
+
 The bound on which a pass is decided is therefore closer to the estimate than the other one.
 Among several conditions the same holds one level up: if all must pass, the fail side is divided
 once more; if one is enough, the pass side.
@@ -45,8 +50,9 @@ class Decision:
     """A criterion decided: bounds, verdicts and data needed, (m,) each.
 
     `needed` is the number of images or networks at which an open verdict would be decided if the
-    estimates stayed as they are; NaN where it is decided, or beyond `MOST`. `foreseen` is the
-    verdict that it would then be.
+    estimates stayed as they are; NaN where it is decided, or beyond `MOST`, or where a network
+    beyond the limit holds up a pass. `foreseen` is the verdict that it would then be. `beyond`
+    (M, m) are the networks of a recipe that certainly exceed the limit, each by itself.
     """
 
     criterion: Criterion
@@ -55,6 +61,7 @@ class Decision:
     verdicts: tuple[Verdict, ...]
     needed: Values
     foreseen: tuple[Verdict, ...]
+    beyond: NDArray[np.bool_]
 
     @property
     def verdict(self) -> Verdict:
@@ -77,12 +84,18 @@ def decide(criterion: Criterion, rates: Errors, target: Target) -> Decision:
     m = len(criterion.estimate)
     tails = rates.tails(criterion)
     low, high = criterion.interval(np.ones(m), tails)
-    verdicts = tuple(_verdicts(criterion, low, high))
     beyond = _beyond(criterion)
-    foreseen: list[Verdict] = [FAIL if b else PASS for b in beyond]
-    open_ = np.array([v == OPEN for v in verdicts])
-    needed = np.where(open_, _needed(criterion, tails, MOST[target]), np.nan)
-    return Decision(criterion, low, high, verdicts, needed, tuple(foreseen))
+    single = criterion.beyond(rates.failing)
+    held = np.asarray(single.any(axis=0))
+    found = _verdicts(criterion, low, high)
+    verdicts = tuple(OPEN if h and v == PASS else v for h, v in zip(held, found, strict=True))
+    # More networks would not make the one that is beyond undone.
+    foreseen: list[Verdict] = [
+        FAIL if b else OPEN if h else PASS for b, h in zip(beyond, held, strict=True)
+    ]
+    reachable = np.array([v == OPEN for v in verdicts]) & (beyond | ~held)
+    needed = np.where(reachable, _needed(criterion, tails, MOST[target]), np.nan)
+    return Decision(criterion, low, high, verdicts, needed, tuple(foreseen), single)
 
 
 def together(verdicts: tuple[Verdict, ...], *, enough: bool = False) -> Verdict:

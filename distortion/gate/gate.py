@@ -1,13 +1,13 @@
 """The gate: limits and a log in, a verdict per condition out."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import polars as pl
 
 from distortion.counts import Counts
 from distortion.designs import CONDITION
-from distortion.errors import DesignError
+from distortion.fits.results.arguments import choice
 from distortion.gate.caveats import caveats
 from distortion.gate.criteria import criteria
 from distortion.gate.decisions import Decision, Errors, decide, errors, together
@@ -15,6 +15,7 @@ from distortion.gate.limits import DEFAULT_CLASS_DROP, PASS, Limits, Target, Ver
 from distortion.gate.rows import criterion_rows, network_rows, to_table
 from distortion.gate.selection import select, target_of
 from distortion.log import RecallLog, Source, read_log
+from distortion.resampling.intervals import check_level
 
 Across = Literal["all", "any"]
 
@@ -33,6 +34,11 @@ class Gated:
     def verdict(self) -> Verdict:
         """Fail if one limit is certainly exceeded, pass if all are certainly kept."""
         return together(tuple(d.verdict for d in self.decisions))
+
+    @property
+    def held(self) -> bool:
+        """Whether a single network of the recipe is beyond a limit."""
+        return any(bool(d.beyond.any()) for d in self.decisions)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,22 +141,28 @@ def gate(
     seed : one network of them
     target : "network": this network on ever more images of the same kind, intervals over test
         images; "recipe": the mean over networks that the recipe yields, on these test images,
-        intervals over networks. Default: network where a condition has one, else recipe.
+        intervals over networks; it does not pass where a single network certainly exceeds a limit
+        on recall or accuracy. Default: network where a condition has one, else recipe.
     across : "all": every condition must pass; "any": one is enough
     arm : "finetuned" or "pruned"; default: finetuned where the log has it
     split : images counted
-    level : 1 − the error rate of a pass, and of a fail, for all limits and classes together
+    level : 1 − the error rate of a pass, and of a fail, for all limits and classes together; of a
+        recipe if losses vary roughly normally between networks
 
     Raises
     ------
     DesignError
         If no condition is left, a limit is out of its range, or the target needs other networks.
+    FitError
+        If `across` or `target` is unknown.
     """
     limits = Limits(max_class_drop, max_accuracy_drop, max_kappa, max_alpha, min_worst_recall)
-    if not 0.5 < level < 1:
-        raise DesignError(f"level is a confidence between 0.5 and 1, such as 0.95, not {level}.")
+    check_level(level, above=0.5)
+    choice("across", across, get_args(Across))
+    if target is not None:
+        choice("target", target, get_args(Target))
     log = read_log(log)
-    choice: dict[str, Any] = {
+    wanted: dict[str, Any] = {
         "study": study,
         "dataset": dataset,
         "model": model,
@@ -159,13 +171,13 @@ def gate(
         "method": method,
         "ratio": ratio,
     }
-    chosen = select(log, arm, split, seed, choice)
+    chosen = select(log, arm, split, seed, wanted)
     gated = []
     for counts in chosen:
         aim = target_of(counts, target)
         found = criteria(counts, limits, aim)
         rates = errors(level, found, len(chosen), enough=across == "any")
         decisions = tuple(decide(criterion, rates, aim) for criterion in found)
-        gated.append(Gated(counts, aim, rates, decisions, caveats(log, counts, aim)))
+        gated.append(Gated(counts, aim, rates, decisions, caveats(log, counts, aim, level)))
     arm = str(chosen[0].condition["arm"])
     return Gate(log, tuple(gated), limits, level, across, arm, split)

@@ -3,7 +3,9 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
+
+import numpy as np
 
 from distortion.errors import DesignError
 
@@ -38,14 +40,14 @@ class Limits:
         """Raise DesignError for a limit outside its range, or where there is none."""
         for name in ("max_class_drop", "max_accuracy_drop", "min_worst_recall"):
             value = getattr(self, name)
-            if value is not None and not 0 <= value < 1:
+            if value is not None and not (is_number(value) and 0 <= value < 1):
                 raise DesignError(
-                    f"{name} is a share from 0 to below 1 (0.02 is two points), not {value}."
+                    f"{name} is a share from 0 to below 1 (0.02 is two points), not {value!r}."
                 )
         for name in ("max_kappa", "max_alpha"):
             value = getattr(self, name)
-            if value is not None and not (value > 0 and math.isfinite(value)):
-                raise DesignError(f"{name} is a number above 0, such as 1.2, not {value}.")
+            if value is not None and not (is_number(value) and 0 < value < math.inf):
+                raise DesignError(f"{name} is a number above 0, such as 1.2, not {value!r}.")
         if not list(self.asked()):
             raise DesignError("A gate needs at least one limit, such as max_class_drop=0.02.")
 
@@ -59,3 +61,8 @@ class Limits:
             "alpha": self.max_alpha,
         }
         yield from ((name, value) for name, value in values.items() if value is not None)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a limit, or a ratio, is a number at all; True and False are none."""
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)

@@ -25,7 +25,16 @@ from distortion.gate.tables import (
     largest_table,
     whole_table,
 )
-from distortion.gate.words import SAID, asked, error_rates, headline, losers, reasons, to_decide
+from distortion.gate.words import (
+    SAID,
+    asked,
+    collapsed,
+    error_rates,
+    headline,
+    losers,
+    reasons,
+    to_decide,
+)
 from distortion.labels import counted, listed
 from distortion.tables import numbers
 from distortion.tables.render import html_table, markdown_table
@@ -106,7 +115,7 @@ def _because(gate: Gate) -> tuple[str, ...]:
     if len(gate.gated) > 1:
         return ()
     gated = gate.gated[0]
-    found = (*reasons(gated), to_decide(gated), losers(gated, gate.level))
+    found = (*reasons(gated), collapsed(gated), to_decide(gated), losers(gated, gate.level))
     return tuple(sentence for sentence in found if sentence)
 
 

@@ -11,7 +11,7 @@ import polars as pl
 from distortion.counts import Counts
 from distortion.gate.gate import Gate, Gated
 from distortion.gate.rows import criterion_rows, to_table
-from distortion.gate.words import EXIT_CODES, asked, headline, reasons, to_decide
+from distortion.gate.words import EXIT_CODES, asked, collapsed, headline, reasons, to_decide
 from distortion.log import RecallLog
 from distortion.schema import NETWORK
 from distortion.tables.origins import versions
@@ -52,6 +52,7 @@ def _condition(gate: Gate, gated: Gated) -> dict[str, Any]:
         "target": gated.target,
         "verdict": gated.verdict,
         "reasons": reasons(gated),
+        "collapsed": collapsed(gated),
         "to_decide": to_decide(gated),
         "pass_level": 1 - gated.rates.passing,
         "fail_level": 1 - gated.rates.failing,

@@ -11,8 +11,10 @@ from distortion.designs import CONDITION
 from distortion.gate.criteria import CLASSWISE
 from distortion.gate.proportions import drop_bounds, mcnemar
 from distortion.gate.selection import with_names
+from distortion.labels import listed
 
 if TYPE_CHECKING:
+    from distortion.gate.decisions import Decision
     from distortion.gate.gate import Gated
 
 CRITERIA: Final = pl.Schema(
@@ -51,12 +53,13 @@ SOURCES: Final = {"network": "test images", "recipe": "networks"}
 def criterion_rows(gated: "Gated") -> Iterable[dict[str, Any]]:
     """The rows of one condition.
 
-    `estimate` is a drop (before − after), a recall, κ or α; `observed` the plain κ or α where the
-    estimate is freed of the noise of a finite test set. `null` is the limit. `conf_low` and
+    `estimate` is a drop (before − after), a recall, κ or α; `observed` the plain κ or α, the
+    estimate being freed of the noise of a finite test set. `null` is the limit. `conf_low` and
     `conf_high` are bounds of one side each: the one that decides a pass holds at `conf_level`, the
     other one at `fail_level`. `p_value` of no change is McNemar's exact one for one network, that
     of a paired t-test for a recipe; `p_corrected` is Holm's over classes. `needed` counts images
-    (of the class, or in all) or networks.
+    (of the class, or in all) or networks; it is null, and `foreseen` "not enough data", where a
+    single network beyond the limit holds up a recipe.
     """
     counts = gated.counts
     names = with_names(counts)
@@ -93,8 +96,16 @@ def criterion_rows(gated: "Gated") -> Iterable[dict[str, Any]]:
                 "verdict": decision.verdicts[i],
                 "needed": None if np.isnan(decision.needed[i]) else int(decision.needed[i]),
                 "foreseen": decision.foreseen[i],
-                "caveat": "; ".join(found.caveats),
+                "caveat": "; ".join([*found.caveats, *_alone(decision, i, counts, name)]),
             }
+
+
+def _alone(decision: "Decision", i: int, counts: Counts, name: dict[str, Any]) -> Iterable[str]:
+    """The networks that are beyond the limit by themselves."""
+    seeds = [counts.seeds[m] for m in decision.beyond[:, i].nonzero()[0]]
+    if seeds:
+        where = f"class {name['class_label']}" if name else "accuracy"
+        yield f"{where}: beyond the limit by itself is seed {listed(seeds, 4)}"
 
 
 def to_table(rows: Iterable[dict[str, Any]]) -> pl.DataFrame:

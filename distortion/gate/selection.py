@@ -10,7 +10,8 @@ import polars as pl
 from distortion.counts import Counts, counts
 from distortion.designs import compressed_arm
 from distortion.errors import DesignError, did_you_mean
-from distortion.gate.limits import Target
+from distortion.gate.limits import Target, is_number
+from distortion.inequality.arguments import check_split
 from distortion.labels import SEPARATOR, clean, listed, with_class_labels
 from distortion.log import RecallLog
 
@@ -29,6 +30,9 @@ def select(
     DesignError
         If nothing is left, with what there is.
     """
+    check_split(split)
+    if (ratio := choice.get("ratio")) is not None and not is_number(ratio):
+        raise DesignError(f"ratio is {ratio!r}: give a number, such as 4.")
     arm = compressed_arm(log, arm, split)
     found = [c for c in counts(log, arm=arm, split=split) if c.condition["arm"] == arm]
     for column, wanted in choice.items():
@@ -43,7 +47,7 @@ def select(
         found = [_only(c, seed) for c in found if seed in c.seeds]
         if not found:
             raise DesignError(
-                f"No network with seed {seed} among the chosen conditions. "
+                f"No network with seed {seed!r} among the chosen conditions. "
                 f"Known: {listed(seeds, 20)}."
             )
     order = {key: i for i, key in enumerate(dict.fromkeys(map(_row, found)))}
@@ -120,6 +124,6 @@ def _matches(value: Any, wanted: Any) -> bool:
 
 
 def _hint(wanted: Any, known: list[Any]) -> str:
-    if isinstance(wanted, str):
-        return did_you_mean(wanted, known)
+    if isinstance(known[0], str):
+        return did_you_mean(str(wanted), known)
     return f"Known: {listed([f'{v:g}' for v in sorted(known)], 20)}."

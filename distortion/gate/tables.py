@@ -65,7 +65,7 @@ def whole_table(gated: Gated) -> Table | None:
         *([text("caveat")] if any(rows["caveat"]) else []),
     )
     notes = [_bounds(gated)]
-    if gated.target == "network" and set(rows["measure"]) & {"kappa", "alpha"}:
+    if set(rows["measure"]) & {"kappa", "alpha"}:
         notes.append("κ and α are freed of the spread that a finite test set gives by itself.")
     return Table("whole", "All classes together", rows, columns, tuple(notes))
 
@@ -133,6 +133,8 @@ def _needed(rows: pl.DataFrame) -> list[Column]:
     def show(row: Row) -> str:
         if row["verdict"] != OPEN:
             return ""
+        if row["foreseen"] == OPEN:
+            return "none would"
         many = "too many" if row["needed"] is None else numbers.count(row["needed"])
         return f"{many} ({row['foreseen']})"
 

@@ -94,17 +94,48 @@ def error_rates(gate: Gate, gated: Gated) -> str:
     else:
         pass_why = " (each of all that must hold: an intersection–union test, Berger 1982)"
         fail_why = f"divided among {counted(estimates, 'estimate')}{one_of} (Bonferroni)"
+    recipe = any(g.target == "recipe" for g in gate.gated)
+    normal = ", if losses vary roughly normally between networks," if recipe else ""
+    single = (
+        " Nor does a recipe pass where a single network certainly exceeds a limit on recall or "
+        "accuracy, by its own test images (Bonferroni over networks and classes)."
+        if recipe
+        else ""
+    )
     return (
         f"A pass needs every bound on the limit's side, each at {passing} one-sided{pass_why}; a "
         f"fail needs the opposite bound of one estimate at {failing} one-sided, the error rate "
-        f"being {fail_why}. So at most {100 * (1 - gate.level):g}% of those beyond a limit pass, "
-        f"and at most {100 * (1 - gate.level):g}% of those within all limits fail."
+        f"being {fail_why}. So{normal} at most {100 * (1 - gate.level):g}% of those beyond a limit "
+        f"pass, and at most {100 * (1 - gate.level):g}% of those within all limits fail.{single}"
     )
 
 
 def reasons(gated: Gated) -> list[str]:
     """One sentence per criterion: its verdict, and the estimates that decided it."""
     return [_reason(gated, decision) for decision in gated.decisions]
+
+
+def collapsed(gated: Gated) -> str:
+    """The networks of a recipe that certainly exceed a limit, each by itself; "" if none does."""
+    labels = with_names(gated.counts)["class_label"]
+    found: list[tuple[float, str]] = []
+    for decision in gated.decisions:
+        limited = decision.criterion
+        for m, i in zip(*decision.beyond.nonzero(), strict=True):
+            assert limited.single is not None
+            value = float(limited.single.values[m, i])
+            where = f"in class {labels[int(i)]}" if limited.name in CLASSWISE else "of accuracy"
+            verb = "recalls" if limited.name == "worst recall" else "loses"
+            unit = "%" if limited.name == "worst recall" else " points"
+            text = f"seed {gated.counts.seeds[int(m)]} {verb} {100 * value:.1f}{unit} {where}"
+            found.append((abs(value - limited.limit), text))
+    if not found:
+        return ""
+    texts = [text for _, text in sorted(found, key=lambda pair: -pair[0])]
+    return (
+        f"Single networks certainly exceed a limit by themselves: {listed(texts, SHOWN)}. The "
+        "recipe does not pass, whatever its mean."
+    )
 
 
 def to_decide(gated: Gated) -> str:
@@ -118,6 +149,11 @@ def to_decide(gated: Gated) -> str:
             if verdict == OPEN:
                 more = d.needed[i] / d.criterion.size[i]
                 (beyond if d.foreseen[i] == FAIL else within).append(float(more))
+    if gated.held and not beyond:
+        return (
+            "No number of further networks would lead to a pass: a network seen beyond a limit "
+            "stays. Find out why it collapses, or gate networks one by one."
+        )
     # One estimate beyond its limit is enough to fail; to pass, the last one must be within.
     reachable = [more for more in beyond if not math.isnan(more)]
     if (beyond and not reachable) or (not beyond and any(math.isnan(more) for more in within)):

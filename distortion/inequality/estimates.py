@@ -1,17 +1,21 @@
 """Means of measures over networks, with the intervals of each source of variation.
 
-Each function takes `values` (M, K), the K measures of M networks on their scale of averages
+Each function takes K measures and their `values` (M, K) of M networks on their scale of averages
 (`distortion.inequality.catalogue.evaluated`), NaN where a network has no value, and returns for
 each measure the columns of the table, `why` in words among them.
+
+An interval ends where the measure's possible values end. That leaves its coverage as it is, since
+no true value lies beyond; it says that the interval is rough, so near to a bound.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from distortion.fits.ttests import one_sample
-from distortion.inequality.catalogue import MEASURES, Measure, evaluated
+from distortion.inequality.catalogue import Measure, evaluated
 from distortion.resampling.images import Effect, Images, Pairs, image_draws, two_way_draws
 from distortion.resampling.intervals import bca
 from distortion.resampling.networks import Statistic, bootstrap, jackknife, network_weights
@@ -19,17 +23,20 @@ from distortion.resampling.networks import Statistic, bootstrap, jackknife, netw
 Values = NDArray[np.float64]
 Columns = dict[str, Any]
 ONE: Final = "no interval: one network"
+CUT: Final = "interval cut to what is possible: rough, so near to a bound"
+Measures = Sequence[Measure]
 
 
-def over_networks(values: Values, level: float) -> list[Columns]:
+def over_networks(measures: Measures, values: Values, level: float) -> list[Columns]:
     """The t test and interval of each measure."""
     return [
         _t_interval(measure, column[np.isfinite(column)], level)
-        for measure, column in zip(MEASURES, values.T, strict=True)
+        for measure, column in zip(measures, values.T, strict=True)
     ]
 
 
 def over_images(
+    measures: Measures,
     values: Values,
     pairs: Pairs,
     level: float,
@@ -39,12 +46,18 @@ def over_images(
 ) -> list[Columns]:
     """The bias-corrected bootstrap interval of these networks on other test images."""
     estimate = _mean(values)(_everyone(values))[0]
-    drawn = image_draws(_effect(values), pairs, estimate, draws, rng, images=images)
-    return _bootstrap_interval(drawn, estimate, level, pairs)
+    effect = _effect(measures, values)
+    drawn = image_draws(effect, pairs, estimate, draws, rng, images=images)
+    return _bootstrap_interval(measures, drawn, estimate, level, pairs)
 
 
 def over_both(
-    values: Values, pairs: Pairs, level: float, draws: int, rng: np.random.Generator
+    measures: Measures,
+    values: Values,
+    pairs: Pairs,
+    level: float,
+    draws: int,
+    rng: np.random.Generator,
 ) -> list[Columns]:
     """The BCa bootstrap interval of other networks on other test images."""
     mean = _mean(values)
@@ -52,12 +65,13 @@ def over_both(
     if len(values) < 2:
         return [
             {"estimate": measure.unscaled(float(value)), "why": ONE}
-            for measure, value in zip(MEASURES, estimate, strict=True)
+            for measure, value in zip(measures, estimate, strict=True)
         ]
     weights = network_weights(len(values), draws, rng)
-    drawn = two_way_draws(_effect(values), pairs, bootstrap(mean, weights), weights, rng)
+    effect = _effect(measures, values)
+    drawn = two_way_draws(effect, pairs, bootstrap(mean, weights), weights, rng)
     acceleration = jackknife(mean, len(values)).acceleration
-    return _bootstrap_interval(drawn, estimate, level, pairs, acceleration)
+    return _bootstrap_interval(measures, drawn, estimate, level, pairs, acceleration)
 
 
 def _t_interval(measure: Measure, values: Values, level: float) -> Columns:
@@ -66,16 +80,24 @@ def _t_interval(measure: Measure, values: Values, level: float) -> Columns:
     null = np.nan if measure.null is None else float(measure.scaled(np.array(measure.null)))
     sd = values.std(ddof=min(1, len(values) - 1))
     result = one_sample(values.mean(), sd, len(values), null, "two-sided", level)
-    why = ""
-    if np.isnan(result.conf_low):
+    low, high, cut = _possible(measure, float(result.conf_low), float(result.conf_high))
+    why = CUT if cut else ""
+    if np.isnan(low):
         why = "no interval: the networks do not vary" if len(values) > 1 else ONE
     return {
         "estimate": measure.unscaled(float(result.estimate)),
         **{f: float(getattr(result, f)) for f in ("std_error", "df", "statistic", "p_value")},
-        "conf_low": measure.unscaled(float(result.conf_low)),
-        "conf_high": measure.unscaled(float(result.conf_high)),
+        "conf_low": low,
+        "conf_high": high,
         "why": why,
     }
+
+
+def _possible(measure: Measure, low: float, high: float) -> tuple[float, float, bool]:
+    """The interval unscaled, within the possible values, and whether these cut it; NaN stays."""
+    ends = np.array([measure.unscaled(low), measure.unscaled(high)])
+    inside = np.clip(ends, *measure.bounds)
+    return float(inside[0]), float(inside[1]), bool((inside != ends)[np.isfinite(ends)].any())
 
 
 def _mean(values: Values) -> Statistic:
@@ -90,13 +112,14 @@ def _mean(values: Values) -> Statistic:
     return statistic
 
 
-def _effect(values: Values) -> Effect:
+def _effect(measures: Measures, values: Values) -> Effect:
     """What other images of one network do to that mean."""
     known = np.isfinite(values)
     size = np.maximum(known.sum(axis=0), 1)
 
     def effect(m: int, drawn: Pairs) -> Values:
-        return np.asarray(np.where(known[m], (evaluated(drawn) - values[m]) / size, 0.0))
+        change = evaluated(drawn, measures) - values[m]
+        return np.asarray(np.where(known[m], change / size, 0.0))
 
     return effect
 
@@ -106,13 +129,19 @@ def _everyone(values: Values) -> NDArray[np.int64]:
 
 
 def _bootstrap_interval(
-    drawn: Values, estimate: Values, level: float, pairs: Pairs, acceleration: Any = 0.0
+    measures: Measures,
+    drawn: Values,
+    estimate: Values,
+    level: float,
+    pairs: Pairs,
+    acceleration: Any = 0.0,
 ) -> list[Columns]:
     found = bca(drawn, estimate, level, acceleration=acceleration)
     unpaired = "before and after resampled as if independent: kept is unknown"
     rows = []
-    for i, measure in enumerate(MEASURES):
-        why = []
+    for i, measure in enumerate(measures):
+        low, high, cut = _possible(measure, float(found.conf_low[i]), float(found.conf_high[i]))
+        why = [CUT] if cut else []
         if np.isfinite(estimate[i]) and found.reason[i]:
             why.append(f"no interval: {found.reason[i]}")
         if 0 < found.undefined[i] < len(drawn):
@@ -125,8 +154,8 @@ def _bootstrap_interval(
             {
                 "estimate": measure.unscaled(float(estimate[i])),
                 "std_error": float(found.std_error[i]),
-                "conf_low": measure.unscaled(float(found.conf_low[i])),
-                "conf_high": measure.unscaled(float(found.conf_high[i])),
+                "conf_low": low,
+                "conf_high": high,
                 "why": "; ".join(why),
             }
         )

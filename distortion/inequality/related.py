@@ -18,6 +18,7 @@ from distortion.counts import Counts, accuracies, counts
 from distortion.errors import FitError
 from distortion.fits.regressions.regression import fit_ols
 from distortion.fits.ttests import two_sample
+from distortion.inequality.arguments import check_split
 from distortion.inequality.table import CONDITION_TYPES, TEST, TEST_TYPES
 from distortion.log import Source
 from distortion.resampling.intervals import check_level
@@ -68,6 +69,7 @@ def hooker(
         If the log has no cell with that arm and split, or `level` is not between 0 and 1.
     """
     check_level(level)
+    check_split(split)
     tables = [_hooker(condition, level) for condition in counts(log, arm=arm, split=split)]
     return pl.concat(tables)
 
@@ -94,6 +96,7 @@ def paganini(
         If the log has no cell with that arm and split, or `level` is not between 0 and 1.
     """
     check_level(level)
+    check_split(split)
     tables = [_paganini(condition, level) for condition in counts(log, arm=arm, split=split)]
     return pl.concat(tables)
 

@@ -1,6 +1,7 @@
 """Measures of inequality with intervals, in one table; and one row per network."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -12,7 +13,8 @@ from distortion.counts import Counts, counts
 from distortion.designs import CONDITION
 from distortion.errors import DesignError, did_you_mean
 from distortion.fits.results.arguments import Seed, generator
-from distortion.inequality.catalogue import MEASURES, Measure, evaluated, pairs_of
+from distortion.inequality.arguments import check_split
+from distortion.inequality.catalogue import MEASURES, Measure, chosen, evaluated, pairs_of
 from distortion.inequality.estimates import over_both, over_images, over_networks
 from distortion.log import Source
 from distortion.resampling.images import Images
@@ -41,13 +43,14 @@ def inequality(
     *,
     arm: str | None = None,
     split: str = "test",
+    measures: str | Sequence[str] | None = None,
     level: float = 0.95,
     source: Variation = "networks",
     draws: int = 2000,
     rng: Seed | None = None,
     images: Images = "shared",
 ) -> pl.DataFrame:
-    """Every measure of inequality of every condition, with an interval.
+    """Measures of inequality of every condition, with an interval.
 
     The measures and their formulas: `distortion.inequality.formulas`. The estimate is the mean
     over the condition's networks (of κ: the geometric mean), whatever the source of variation.
@@ -56,6 +59,8 @@ def inequality(
     ----------
     arm : "finetuned" or "pruned"; default: finetuned where the log has it
     split : images counted
+    measures : names of `distortion.inequality.catalogue.MEASURES`; default: all. A bootstrap takes
+        as long as they are many
     level : confidence of each interval, two-sided, not corrected for their number
     source : what varies in the interval. "networks": other seeds on these test images, by t.
         "test images": these networks on other images, by the bias-corrected bootstrap. "both":
@@ -70,8 +75,8 @@ def inequality(
     The columns of `INEQUALITY`, one row per condition and measure. `std_error` of kappa is that
     of log κ; `df`, `statistic` and `p_value` belong to the t interval, the latter two where
     there is a `null` to test. `networks`: those with a value; `caveat` says how many have none
-    and why. Networks of a condition that were tested on other classes than most are in rows of
-    their own.
+    and why. Intervals end where possible values end, with a caveat. Networks of a condition that
+    were tested on other classes than most are in rows of their own.
 
     Raises
     ------
@@ -83,24 +88,26 @@ def inequality(
     if source not in SOURCES:
         raise DesignError(f"source is {source!r}. {did_you_mean(str(source), SOURCES)}")
     check_level(level)
+    check_split(split)
+    asked = chosen(measures)
     drawn = None if source == "networks" else generator(rng)
     found = counts(log, arm=arm, split=split)
     conditions = Counter(tuple(c.condition.values()) for c in found)
     rows = []
     for condition in found:
         pairs = pairs_of(condition)
-        values = evaluated(pairs)
+        values = evaluated(pairs, asked)
         if drawn is None:
-            estimates = over_networks(values, level)
+            estimates = over_networks(asked, values, level)
         elif source == "both":
-            estimates = over_both(values, pairs, level, draws, drawn)
+            estimates = over_both(asked, values, pairs, level, draws, drawn)
         else:
-            estimates = over_images(values, pairs, level, draws, drawn, images)
+            estimates = over_images(asked, values, pairs, level, draws, drawn, images)
         doubts = [] if condition.balanced else ["unbalanced classes"]
         if conditions[tuple(condition.condition.values())] > 1:
             doubts.append(f"only networks tested on the classes {list(condition.class_ids)}")
         fixed = dict(condition.condition) | {"conf_level": level, "source": SOURCES[source]}
-        for measure, column, estimate in zip(MEASURES, values.T, estimates, strict=True):
+        for measure, column, estimate in zip(asked, values.T, estimates, strict=True):
             row = fixed | _described(measure, column, condition) | estimate
             caveats = [row.pop("absence"), row.pop("why", ""), *doubts]
             rows.append(row | {"caveat": "; ".join(filter(None, caveats))})

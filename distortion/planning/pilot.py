@@ -21,6 +21,7 @@ from distortion.designs import (
     models_by_complexity,
 )
 from distortion.errors import DesignError
+from distortion.inequality.arguments import check_split
 from distortion.log import Source, read_log
 from distortion.planning.assumptions import Assumptions, Measure
 from distortion.planning.images import change_variance, measured, sampling_variance
@@ -40,7 +41,15 @@ QUESTIONS: Final[dict[Question, str]] = {
 PAIRED: Final = ("control", "ratio", "method")
 INDEPENDENT: Final = ("model", "dataset")
 # What the tests that are corrected together do not agree on, as in the catalogue.
-SPREADS_OVER: Final = {"cell": "ratio", "control": "ratio", "ratio": "ratio", "class": ""}
+SPREADS_OVER: Final[dict[Question, tuple[str, ...]]] = {
+    "cell": ("ratio",),
+    "control": ("ratio",),
+    "ratio": ("ratio",),
+    "method": ("method", "ratio"),
+    "model": ("model", "method", "ratio"),
+    "dataset": ("dataset", "model", "recipe", "study", "method", "ratio"),
+    "class": (),
+}
 FEW: Final = 5
 
 
@@ -98,6 +107,7 @@ def from_log(
     DesignError
         If the log has nothing to compare.
     """
+    check_split(split)
     log = read_log(log)
     arm = compressed_arm(log, arm, split)
     cells = counts(log, arm=arm, split=split)
@@ -122,7 +132,7 @@ def from_log(
             f"This log has nothing to plan question {question!r} from ({QUESTIONS[question]}). "
             "Ask another question, or plan from assumptions."
         )
-    return _with_families(found, SPREADS_OVER.get(question, question))
+    return _with_families(found, SPREADS_OVER[question])
 
 
 def assumed(
@@ -248,8 +258,8 @@ def _notes(alone: Counts | None, variance: float, networks: int, left_out: int) 
     return tuple(found)
 
 
-def _with_families(found: list[Pilot], spreads_over: str) -> list[Pilot]:
+def _with_families(found: list[Pilot], spreads_over: tuple[str, ...]) -> list[Pilot]:
     """Count the tests that are corrected together."""
-    fields = [c for c in CONDITION if c != spreads_over]
+    fields = [c for c in CONDITION if c not in spreads_over]
     keys = [tuple(pilot.condition[c] for c in fields) for pilot in found]
     return [replace(pilot, tests=keys.count(key)) for pilot, key in zip(found, keys, strict=True)]

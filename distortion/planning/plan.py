@@ -1,7 +1,8 @@
 """`plan`: seeds and test images for an effect, and the effect that a design can see."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,26 +15,31 @@ from distortion.log import Source
 from distortion.planning import sheet, wording
 from distortion.planning.assumptions import Assumptions, Measure
 from distortion.planning.pilot import Pilot, Question, assumed, from_log
-from distortion.planning.request import FAMILY, SEEDS, Request, check_class
+from distortion.planning.request import FAMILY, SEEDS, Request, check_class, several
 from distortion.planning.table import Row, curve, simulated_power, table
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """The answer to `plan`; as text, Markdown or HTML in sentences first, then the table.
 
     Attributes
     ----------
     table : one row per test, effect and number of seeds, see `plan`
-    curve : power by seeds: the columns of `table` that name a test, then `seeds` and `power`
     request : what was asked for
     assumptions : None where a log was the pilot
+    rows : the pilot, effect and seeds of each row of `table`
     """
 
     table: pl.DataFrame
-    curve: pl.DataFrame
     request: Request
     assumptions: Assumptions | None
+    rows: list[Row] = field(repr=False)
+
+    @cached_property
+    def curve(self) -> pl.DataFrame:
+        """Power by seeds: the columns of `table` that name a test, then `seeds` and `power`."""
+        return curve(self.rows, self.request, self.table["seeds_needed"])
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -66,8 +72,8 @@ def plan(
     caution: float = 0.8,
     arm: str | None = None,
     split: str = "test",
-    methods: Sequence[str] | None = None,
-    ratios: Sequence[float] | None = None,
+    methods: str | Sequence[str] | None = None,
+    ratios: float | Sequence[float] | None = None,
     rng: int | np.random.Generator | None = None,
 ) -> Plan:
     """How many seeds and test images a question takes, and what a design can see.
@@ -146,9 +152,9 @@ def plan(
     place = planned.columns.index("power") + 1
     return Plan(
         table=planned.insert_column(place, power_simulated),
-        curve=curve(rows, request, planned["seeds_needed"]),
         request=request,
         assumptions=assumptions,
+        rows=rows,
     )
 
 
@@ -172,12 +178,15 @@ def _log_rows(pilots: list[Pilot], request: Request) -> list[Row]:
 
 
 def _chosen(
-    pilots: list[Pilot], methods: Sequence[str] | None, ratios: Sequence[float] | None
+    pilots: list[Pilot],
+    methods: str | Sequence[str] | None,
+    ratios: float | Sequence[float] | None,
 ) -> list[Pilot]:
     """The pilots about one of these methods and one of these ratios."""
-    for name, wanted in (("method", methods), ("ratio", ratios)):
-        if wanted is None:
+    for name, asked in (("method", methods), ("ratio", ratios)):
+        if asked is None:
             continue
+        wanted = several(asked)
         known = set[Any]().union(*(pilot.about(name) for pilot in pilots))
         if unknown := [value for value in wanted if value not in known]:
             raise DesignError(

@@ -12,6 +12,7 @@ from distortion.errors import DesignError, did_you_mean
 from distortion.planning.assumptions import Assumptions, Measure
 from distortion.planning.pilot import QUESTIONS, Question
 from distortion.planning.power import FEWEST_SEEDS, MOST_SEEDS, Kind
+from distortion.resampling.intervals import check_level
 
 # The ratios of Good et al. (2022), which they correct for.
 FAMILY: Final = 5
@@ -45,9 +46,10 @@ class Request:
         for name, known in (("question", QUESTIONS), ("measure", get_args(Measure))):
             if (value := getattr(self, name)) not in known:
                 raise DesignError(f"No {name} {value!r}. {did_you_mean(str(value), known)}")
-        for name, low in (("power", 0.5), ("level", 0.5), ("caution", 0.5)):
+        for name, low in (("power", 0.5), ("caution", 0.5)):
             if not (_number(value := getattr(self, name)) and low < value < 1):
                 raise DesignError(f"{name} is {value!r}: give a number between {low} and 1.")
+        check_level(self.level, above=0.5)
         if self.family is not None and not (_whole(self.family) and self.family >= 1):
             raise DesignError(f"family is {self.family!r}: give a whole number of tests from 1 on.")
         for n in self.sizes:
@@ -97,12 +99,12 @@ class Request:
         if self.effect is None:
             detect = CLASS_EFFECT if self.question == "class" else EFFECT
             return (detect if self.margin is None else 0.0,)
-        return _several(self.effect)
+        return several(self.effect)
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Every number of seeds asked for; none: those of the pilot."""
-        return () if self.seeds is None else _several(self.seeds)
+        return () if self.seeds is None else several(self.seeds)
 
     @property
     def sides(self) -> int:
@@ -129,9 +131,10 @@ def check_class(request: Request, assumptions: Assumptions) -> None:
         )
 
 
-def _several(value: Any) -> tuple[Any, ...]:
-    several = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
-    return tuple(value) if several else (value,)
+def several(value: Any) -> tuple[Any, ...]:
+    """What is asked for: the elements of a sequence, or the one value."""
+    many = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
+    return tuple(value) if many else (value,)
 
 
 def _number(value: Any) -> bool:

@@ -15,7 +15,7 @@ Sources: Efron (1987), J. Am. Stat. Assoc. 82, 171-185; Davison & Hinkley (1997)
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -97,10 +97,12 @@ def jackknife_t(jackknife: Jackknife, level: float = 0.95) -> Intervals:
     )
 
 
-def check_level(level: float) -> None:
-    """Raise DesignError unless `level` is a confidence."""
-    if not 0 < level < 1:
-        raise DesignError(f"level is a confidence between 0 and 1, such as 0.95, not {level}.")
+def check_level(level: Any, *, above: float = 0) -> None:
+    """Raise DesignError unless `level` is a confidence, a number between `above` and 1."""
+    if not (isinstance(level, int | float | np.number) and above < level < 1):
+        raise DesignError(
+            f"level is a confidence between {above:g} and 1, such as 0.95, not {level!r}."
+        )
 
 
 def _tails(level: float) -> Values:

@@ -11,7 +11,9 @@ from distortion.designs import CONDITION
 from distortion.errors import DesignError, FitError
 from distortion.fits.mixed.types import Array
 from distortion.fits.results.arguments import choice
+from distortion.inequality.arguments import check_split
 from distortion.log import Source
+from distortion.resampling.intervals import check_level
 from distortion.schema import CONTROL, FINETUNED
 from distortion.structural.alignment import informative
 from distortion.structural.fit import (
@@ -70,19 +72,20 @@ def structural(
     method (least-squares slope of γ on log2 ratio, null 0, per doubling; its ratio is null). `phi`,
     `sigma_v`, `sigma_w`, `tau` and `departure` as in `StructuralFit`. All ratios of a method and
     the control arm are one fit, so that differences know their covariance; the control's own row is
-    a fit by itself. Std errors are those of the likelihood times `StructuralFit.widening`.
+    a fit by itself. Std errors are those of the likelihood times `StructuralFit.widening`. A bound
+    beyond which nothing is unlikely enough is null, with a caveat.
 
     Raises
     ------
     DesignError
-        If the log has no cell with that arm and split, or `level` is out of its range.
+        If the log has no cell with that arm and split, or `level` is no confidence.
     FitError
         If `inheritance` or `interval` is unknown.
     """
     choice("interval", interval, INTERVALS)
     fixed_share(inheritance)
-    if not 0 < level < 1:
-        raise DesignError(f"level is a confidence between 0 and 1, such as 0.95, not {level}.")
+    check_level(level)
+    check_split(split)
     rows: list[dict[str, Any]] = []
     found = counts(log, arm=arm, split=split)
     for members, control in _families(found):
@@ -174,6 +177,11 @@ def _caveat(fit: StructuralFit, places: Sequence[int], tested: Inference) -> str
     said = [*fit.notes]
     if tested.note and not np.isnan(tested.estimate):
         said.append(tested.note)
+    said += [
+        f"unbounded {side}"
+        for side, end in (("below", tested.conf_low), ("above", tested.conf_high))
+        if np.isinf(end)
+    ]
     if (fit.departs[which] < DEPARTS).any():
         said.append("classes leave the line alike in all networks: about these classes only")
     if (fit.sigma_w[which] > WILD).any():
@@ -207,4 +215,4 @@ def _row(
 
 
 def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+    return float(value) if np.isfinite(value) else None

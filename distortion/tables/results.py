@@ -53,6 +53,7 @@ CORRECTED: Final = {
     "none": "p-values not corrected",
 }
 SHOWN: Final = {"alpha": "α", "log_kappa": "log κ", "gamma_vs_control": "γ"}
+ALONE: Final = {"log_kappa_excess_corrected": "Excess of log κ", "gamma": "γ"}
 VARIATION: Final = "Intervals show the variation between networks (seeds)."
 
 
@@ -163,7 +164,7 @@ def comparison_table(found: pl.DataFrame, hypothesis: Hypothesis, settings: Sett
     columns = (
         *identity(found, [c for c in CONDITION if c not in ("split", "arm")]),
         *([text("comparison", names=True)] if _named(found["comparison"]) else []),
-        estimate(found, f"Difference of {SHOWN[hypothesis.measure]}", signed=True),
+        estimate(found, _heading(hypothesis), signed=hypothesis.null == 0),
         Column(
             "p", lambda row: numbers.p_value(row["p_corrected"]), value=itemgetter("p_corrected")
         ),
@@ -179,6 +180,11 @@ def comparison_table(found: pl.DataFrame, hypothesis: Hypothesis, settings: Sett
         columns,
         (tested_how(found, hypothesis, settings), *common_caveat(found)),
     )
+
+
+def _heading(hypothesis: Hypothesis) -> str:
+    alone = ALONE.get(hypothesis.measure)
+    return alone or f"Difference of {SHOWN[hypothesis.measure]}"
 
 
 def _named(names: pl.Series) -> bool:
@@ -208,6 +214,8 @@ def tested_how(found: pl.DataFrame, hypothesis: Hypothesis, settings: Settings) 
     side = SIDES[hypothesis.side]
     if hypothesis.samples == "latent":
         kind = "Wald tests of the structural model"
+    elif hypothesis.samples == "null":
+        kind = "Jackknife t-tests over networks"
     elif hypothesis.samples == "equal accuracy":
         kind += " at the accuracy that the first method reached, read off the other's curve"
     elif hypothesis.samples == "equal ratio":

@@ -5,14 +5,23 @@ import polars as pl
 import pytest
 
 from distortion.designs import CONDITION
-from distortion.errors import DesignError
+from distortion.errors import DesignError, DistortionError
 from distortion.fits.ttests import one_sample
 from distortion.gate.decisions import together
 from distortion.gate.gate import gate
 from distortion.gate.limits import FAIL, OPEN, PASS, Limits
 from distortion.gate.proportions import drop_bounds, mcnemar
+from distortion.gate.record import gate_json
 from distortion.gate.rows import CRITERIA
-from distortion.gate.words import asked, headline, losers, reasons, to_decide
+from distortion.gate.words import (
+    asked,
+    collapsed,
+    error_rates,
+    headline,
+    losers,
+    reasons,
+    to_decide,
+)
 from tests.gate.pairs import paired_log
 from tests.logs import cell, planted
 
@@ -144,7 +153,49 @@ class TestRecipe:
         assert "do not vary" in row["caveat"]
         assert any("Copied seeds" in text for text in found.gated[0].caveats)
 
-    def test_kappa_is_a_geometric_mean(self) -> None:
+    def test_one_network_beyond_a_limit_holds_up_a_pass(self) -> None:
+        rng = np.random.default_rng(0)
+        lost = [int(k) for k in rng.integers(1, 9, 11)]
+        tables = [
+            paired_log([(940, k, 5, 55 - k), (950 + seed, 5, 5, 40 - seed)], seed=seed)
+            for seed, k in enumerate(lost)
+        ]
+        collapsed_one = paired_log([(885, 65, 5, 45), FINE], seed=11)
+        assert gate(pl.concat(tables)).verdict == PASS
+        found = gate(pl.concat([*tables, collapsed_one]))
+        row = found.table.row(0, named=True)
+        # Within by its mean, but not passed, and no number of networks would help.
+        assert row["conf_high"] < 0.02
+        assert (row["verdict"], row["foreseen"], row["needed"]) == (OPEN, OPEN, None)
+        assert "beyond the limit by itself is seed 11" in row["caveat"]
+        text = collapsed(found.gated[0])
+        assert "seed 11 loses 6.0 points in class 0" in text
+        assert to_decide(found.gated[0]).startswith("No number of further networks")
+        assert text in gate_json(found)
+        assert collapsed(gate(pl.concat(tables)).gated[0]) == ""
+
+    def test_what_a_recipe_cannot_promise_is_said(self) -> None:
+        found = gate(several_seeds())
+        assert "if losses vary roughly normally" in error_rates(found, found.gated[0])
+        # 1 − 0.05^(1/5)
+        assert any("up to 45% of networks" in text for text in found.gated[0].caveats)
+        one = gate(paired_log([FINE, FINE]))
+        assert "normally" not in error_rates(one, one.gated[0])
+
+    def test_kappa_of_copies_is_that_of_one(self) -> None:
+        recalls = [(800, 20, 30, 150), (900, 20, 10, 70), (700, 30, 10, 260)]
+        one = gate(paired_log(recalls), max_class_drop=None, max_kappa=2, max_alpha=2)
+        with pytest.warns(match="Copied seeds"):
+            two = gate(
+                pl.concat([paired_log(recalls, seed=s) for s in range(2)]),
+                max_class_drop=None,
+                max_kappa=2,
+                max_alpha=2,
+            )
+        for column in ("estimate", "observed"):
+            assert two.table[column].to_list() == pytest.approx(one.table[column].to_list())
+
+    def test_planted_kappa_is_recovered(self) -> None:
         log = planted(np.random.default_rng(0), {4.0: 1.3}, networks=6)
         row = gate(log, max_class_drop=None, max_kappa=1.5).table.row(0, named=True)
         assert row["estimate"] == pytest.approx(1.3, abs=0.05)  # planted, noise of 0.004
@@ -316,8 +367,24 @@ class TestLimits:
         with pytest.raises(DesignError):
             Limits(**limits)
 
-    @pytest.mark.parametrize("level", [0.5, 1, 95])
-    def test_level(self, level: float) -> None:
+    @pytest.mark.parametrize(
+        ("options", "says"),
+        [
+            ({"across": "some"}, "across is 'some'"),
+            ({"target": "net"}, "target is 'net'"),
+            ({"ratio": "4"}, "ratio is '4'"),
+            ({"max_kappa": "1.2"}, "max_kappa is a number"),
+            ({"max_class_drop": "0.1"}, "max_class_drop is a share"),
+            ({"split": 3}, "split is 3"),
+            ({"model": 3}, "No condition with model 3"),
+        ],
+    )
+    def test_wrong_arguments(self, options: dict, says: str) -> None:
+        with pytest.raises(DistortionError, match=says):
+            gate(paired_log([FINE, FINE]), **options)
+
+    @pytest.mark.parametrize("level", [0.5, 1, 95, "0.95", None])
+    def test_level(self, level: object) -> None:
         with pytest.raises(DesignError, match=r"confidence between 0\.5 and 1"):
             gate(paired_log([FINE, FINE]), level=level)
 

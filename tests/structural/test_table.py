@@ -1,11 +1,14 @@
 """The table: rows, nulls and caveats of a log."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 
 from distortion.designs import CONDITION
 from distortion.errors import DesignError, FitError
+from distortion.structural.fit import StructuralFit
 from distortion.structural.table import SCHEMA, structural
 from tests.logs import cell, planted
 from tests.planted import planted_log
@@ -78,11 +81,27 @@ def test_one_network_has_a_row_that_says_why_there_is_no_fit():
     assert "needs two networks" in table["caveat"][0]
 
 
+def test_a_bound_that_does_not_exist_is_null_and_said(monkeypatch):
+    whole = StructuralFit.test
+    monkeypatch.setattr(
+        StructuralFit, "test", lambda *asked: replace(whole(*asked), conf_high=np.inf)
+    )
+    log = planted_log(models=["small"], methods=["magnitude"], ratios=[2.0])
+    table = structural(log)
+    assert table["conf_high"].null_count() == table.height
+    assert table["conf_low"].null_count() == 0
+    assert table["caveat"].str.contains("unbounded above").all()
+    assert not table["caveat"].str.contains("unbounded below").any()
+
+
 def test_wrong_options_are_refused():
     log = planted_log(models=["small"], methods=["magnitude"], ratios=[2.0])
     with pytest.raises(FitError, match="interval"):
         structural(log, interval="exact")
-    with pytest.raises(DesignError, match="level"):
-        structural(log, level=95)
+    for level in (95, "0.95", None):
+        with pytest.raises(DesignError, match="level"):
+            structural(log, level=level)
+    with pytest.raises(DesignError, match="split is 3"):
+        structural(log, split=3)
     with pytest.raises(FitError, match="inheritance"):
         structural(log, inheritance="some")
