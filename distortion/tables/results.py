@@ -161,10 +161,12 @@ def arm_table(conditions: pl.DataFrame, name: str, caption: str) -> Table:
 
 def comparison_table(found: pl.DataFrame, hypothesis: Hypothesis, settings: Settings) -> Table:
     """The tests of one family that compares levels of a factor."""
+    measure = hypothesis.measure
+    heading = ALONE.get(measure) or f"Difference of {SHOWN[measure]}"
     columns = (
         *identity(found, [c for c in CONDITION if c not in ("split", "arm")]),
         *([text("comparison", names=True)] if _named(found["comparison"]) else []),
-        estimate(found, _heading(hypothesis), signed=hypothesis.null == 0),
+        estimate(found, heading, signed=hypothesis.null == 0),
         Column(
             "p", lambda row: numbers.p_value(row["p_corrected"]), value=itemgetter("p_corrected")
         ),
@@ -180,11 +182,6 @@ def comparison_table(found: pl.DataFrame, hypothesis: Hypothesis, settings: Sett
         columns,
         (tested_how(found, hypothesis, settings), *common_caveat(found)),
     )
-
-
-def _heading(hypothesis: Hypothesis) -> str:
-    alone = ALONE.get(hypothesis.measure)
-    return alone or f"Difference of {SHOWN[hypothesis.measure]}"
 
 
 def _named(names: pl.Series) -> bool:
@@ -207,11 +204,9 @@ def _beside(found: pl.DataFrame) -> list[Column]:
 
 def tested_how(found: pl.DataFrame, hypothesis: Hypothesis, settings: Settings) -> str:
     """Which test, on which side, corrected how: a note for the table."""
-    independent = (
-        "Student's t-tests, pooled variance" if settings.equal_variances else "Welch's t-tests"
-    )
-    kind = "Paired t-tests (same dense network)" if hypothesis.paired else independent
-    side = SIDES[hypothesis.side]
+    kind = "Student's t-tests, pooled variance" if settings.equal_variances else "Welch's t-tests"
+    if hypothesis.paired:
+        kind = "Paired t-tests (same dense network)"
     if hypothesis.samples == "latent":
         kind = "Wald tests of the structural model"
     elif hypothesis.samples == "null":
@@ -220,13 +215,14 @@ def tested_how(found: pl.DataFrame, hypothesis: Hypothesis, settings: Settings) 
         kind += " at the accuracy that the first method reached, read off the other's curve"
     elif hypothesis.samples == "equal ratio":
         kind += " at the ratio that the first method achieved, read off the other's curve"
+    side = SIDES[hypothesis.side]
     if hypothesis.kind == "equivalence":
         side = f"Two one-sided tests against ± {numbers.significant(settings.margin)}"
         kind += ", the larger p-value counts; the interval lies within the margin where both reject"
     sizes = sorted(set(found["n_tests"].drop_nulls()))
     tests = counted(sizes[-1], "test") if sizes else "no test"
-    column = f"{sizes[0]} to {tests}" if len(sizes) > 1 else tests
-    return f"{side}. {kind}; {CORRECTED[found['correction'][0]]}: {column} in a column. {VARIATION}"
+    tests = f"{sizes[0]} to {tests}" if len(sizes) > 1 else tests
+    return f"{side}. {kind}; {CORRECTED[found['correction'][0]]}: {tests} in a column. {VARIATION}"
 
 
 def where(frame: pl.DataFrame) -> str:
