@@ -49,7 +49,7 @@ def findings(
     cell, control), a mean log κ (spread), a difference of two (`comparison` says which), a slope
     on log2 ratio (trend) or a change of recall (class, as a share). The interval is two-sided at
     `conf_level` and shows the variation between networks (seeds). `mark` of a one-sample test: >
-    above the null, < below, ? overlaps it.
+    above the null, < below by the corrected test, ? undecided.
     `kappa` and `rho` stand beside every α: geometric mean κ, for one sample with its interval
     at `conf_level`, and mean ρ; for comparisons the quotient of the κ and the difference of the
     ρ. `networks_b`: size of the second sample of an

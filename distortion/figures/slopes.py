@@ -67,7 +67,7 @@ def slope_boxes(slopes: pl.DataFrame, cells: pl.DataFrame, treated: str) -> Draw
         "1 (?).",
         "Each point is one network. Box: quartiles and median over networks; whiskers: the "
         "farthest network within 1.5 box lengths. Dashed line: α = 1, no change. Marks above: the "
-        "corrected interval of the mean α lies above 1 (>), below 1 (<) or contains it (?). "
+        "corrected test finds the mean α above 1 (>), below 1 (<) or neither (?). "
         "Colours: intensifies (orange), evens out (blue), reorders and widens (purple); grey where "
         "the slope is undecided or, below 1, the spread κ is."
         + (OFF_SCALE if beyond else "")

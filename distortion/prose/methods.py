@@ -87,8 +87,8 @@ def tests_in_words(scope: Scope, intervals: list[float]) -> list[str]:
         "Slopes pooled over networks (between, excess) have jackknife t intervals, γ Wald "
         "intervals of maximum likelihood (Laplace), covariates those of mixed models by REML with "
         "Satterthwaite's degrees of freedom.",
-        f"A verdict needs a corrected p below {numbers.significant(1 - level)}; the mark "
-        "comes from the interval alone. Below 1, the interval of κ (t-based on log κ, at the same "
+        f"A verdict, and its mark, needs a corrected p below {numbers.significant(1 - level)}. "
+        "Below 1, the interval of κ (t-based on log κ, at the same "
         "level) decides whether gaps even out, reorder and widen, or neither can be said.",
         "Source of α and of the families of tests: Good et al. (2022), Recall Distortion in Neural "
         "Network Pruning and the Undecayed Pruning Algorithm, NeurIPS; arXiv 2206.02976. κ, ρ, "

@@ -86,7 +86,7 @@ def glance_table(cells: pl.DataFrame) -> Table:
         wide,
         (*identity(wide, CONTEXT), text("method", names=True), *columns),
         (
-            "> the whole interval of α lies above 1, < below 1, ? it contains 1; no mark: no test. "
+            "> α above 1, < below 1 by the corrected test, ? undecided; no mark: no test. "
             "Below 1, ↓ says that the spread κ shrank: gaps even out; ↔ that it grew: other "
             "classes lose than before; without either, the spread is undecided.",
         ),
