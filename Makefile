@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-slow test-floor lint format benchmark benchmark-models example clean
+.PHONY: help demo test test-slow simulations test-floor lint format benchmark benchmark-models example clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 18
@@ -24,10 +24,13 @@ demo: .venv/runners  ## train the embedded study, analyse it, render its report
 	@echo "Open $(CURDIR)/reports/digits/index.html"
 
 test: .venv/test  ## the quick suite
-	$(BIN)/python -m pytest -m "not slow" -n auto
+	$(BIN)/python -m pytest -m "not slow and not simulation" -n auto
 
-test-slow: .venv/test  ## simulation studies and whole studies
+test-slow: .venv/test  ## whole studies and short simulations
 	$(BIN)/python -m pytest -m slow -n auto
+
+simulations: .venv/test  ## coverage and error rates by simulation, some ten minutes
+	$(BIN)/python -m pytest -m simulation -n auto
 
 lint: .venv/test  ## style, format, types
 	$(BIN)/ruff check .
@@ -44,7 +47,7 @@ test-floor:  ## the quick suite on the oldest dependencies that pyproject admits
 	.venv-floor/bin/uv pip install --quiet --python .venv-floor --resolution lowest-direct \
 		--editable ".[test]"
 	@# Old releases warn about newer ones beside them; only failures count here.
-	.venv-floor/bin/python -m pytest -m "not slow" -n auto -o filterwarnings=default
+	.venv-floor/bin/python -m pytest -m "not slow and not simulation" -n auto -o filterwarnings=default
 
 benchmark: .venv/test  ## time and memory of the analysis on large logs
 	$(BIN)/python tests/benchmarks/slopes.py

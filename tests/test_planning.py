@@ -568,7 +568,7 @@ def test_a_class_cannot_change_more_than_its_images_do():
         plan(CIFAR, "class", effect=0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.simulation
 class TestPlanningFormula:
     """The smallest effects that statistics.md, section 3.4, gives for 80 % power at 1 %.
 

@@ -129,7 +129,7 @@ def test_bounds_are_seldom_missed(case: tuple) -> None:
     assert max(missed("kappa", *case, runs=300)) < 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
 
 
-@pytest.mark.slow
+@pytest.mark.simulation
 @pytest.mark.parametrize("case", SLOW_CASES)
 @pytest.mark.parametrize("measure", ["kappa", "alpha"])
 def test_error_rates(measure: Measure, case: tuple) -> None:

@@ -167,7 +167,7 @@ def test_class_blind_loss_is_not_taken_for_distortion(world):
     assert rates["plain"] > 0.95
 
 
-@pytest.mark.slow
+@pytest.mark.simulation
 @pytest.mark.parametrize("networks", [5, 10, 30])
 @pytest.mark.parametrize("world", [CIFAR, MNIST], ids=["cifar", "mnist"])
 def test_corrected_excess_holds_its_level(world, networks):

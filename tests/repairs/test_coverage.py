@@ -43,7 +43,7 @@ def test_jackknife_holds_its_level_with_five_networks():
     assert all(0.90 <= share <= 0.99 for share in found.values()), found
 
 
-@pytest.mark.slow
+@pytest.mark.simulation
 @pytest.mark.parametrize("networks", [5, 10, 30])
 @pytest.mark.parametrize("world", [CIFAR, MNIST], ids=["cifar", "mnist"])
 def test_jackknife_holds_its_level(world, networks):

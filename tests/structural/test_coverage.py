@@ -47,7 +47,7 @@ def test_level_is_held(case, fits):
     assert low < scores @ scores < high
 
 
-@pytest.mark.slow
+@pytest.mark.simulation
 @pytest.mark.parametrize("networks", [5, 10])
 @pytest.mark.parametrize("case", CASES)
 def test_coverage_is_near_nominal(case, networks):

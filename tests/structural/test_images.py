@@ -49,7 +49,7 @@ def spread(truth: Truth, share: float, sets: int, fits: int, seed: int = 3) -> S
     return Spread(float(within), float(estimates[:, 0].std(ddof=1)), float(np.mean(errors)))
 
 
-@pytest.mark.slow
+@pytest.mark.simulation
 @pytest.mark.parametrize("share", [0.0, 0.7, 0.95])
 def test_standard_errors_are_large_enough_for_these_images(share):
     found = spread(LOSS, share, sets=8, fits=20)
