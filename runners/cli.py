@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from distortion.errors import DistortionError, StudyError
+from runners.backends import NAMES
 from runners.datasets import DATASETS
 from runners.methods import METHODS
 from runners.nets import NETWORKS
@@ -17,6 +18,7 @@ from runners.progress import make_display
 from runners.status import failures, status
 from runners.studyfile import load_plugins, read_study, shipped, template
 from runners.sweep import Sweep, choose_device, default_jobs
+from runners.tuning import AUTO
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
@@ -71,6 +73,11 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
     "--jobs", type=click.IntRange(min=1), show_default="one per core on a CPU, 1 on a GPU",
     help="Worker processes.",
 )  # fmt: skip
+@click.option(
+    "--backend", type=click.Choice([AUTO, *NAMES]), default=AUTO,
+    envvar="DISTORTION_BACKEND", show_envvar=True,
+    help="Train networks one by one (loop) or stacked; auto measures once what is the fastest.",
+)  # fmt: skip
 @plugin_option
 @click.option("--quiet", is_flag=True, help="Show problems only.")
 def run(
@@ -79,6 +86,7 @@ def run(
     data_root: Path,
     device: str,
     jobs: int | None,
+    backend: str,
     plugins: tuple[str, ...],
     quiet: bool,
 ) -> None:
@@ -89,7 +97,7 @@ def run(
     """
     device = choose_device(device)
     jobs = jobs or default_jobs(device)
-    sweep = Sweep(read_study(study, plugins), out, data_root.expanduser(), device, jobs)
+    sweep = Sweep(read_study(study, plugins), out, data_root.expanduser(), device, jobs, backend)
     display = make_display(Console(stderr=True), quiet)
     try:
         problems = sweep.run(display)

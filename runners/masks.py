@@ -82,10 +82,11 @@ def largest(scores: Tensor, keep: int) -> Tensor:
 
     The order does not depend on `keep`, so masks only shrink as the ratio grows.
     """
-    order = torch.argsort(scores, descending=True, stable=True)
-    mask = torch.zeros_like(scores, dtype=torch.bool)
-    mask[order[:keep]] = True
-    return mask
+    if keep == 0:
+        return torch.zeros_like(scores, dtype=torch.bool)
+    threshold = scores.kthvalue(len(scores) - keep + 1).values
+    above, ties = scores > threshold, scores == threshold
+    return above | (ties & (ties.cumsum(0) <= keep - above.sum()))
 
 
 def two_sided(scores: Tensor, keep: int) -> Tensor:

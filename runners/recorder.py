@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from distortion.errors import DistortionError
 from distortion.schema import COLUMNS, DENSE, NO_METHOD
-from runners.counts import class_counts, logits
+from runners.counts import class_counts
 from runners.datasets import Dataset
+from runners.evaluation import Evaluation
 from runners.masks import size_of
 from runners.provenance import now, weights_hash
 from runners.study import NetworkSpec
@@ -53,8 +52,9 @@ class Cell:
 class Recorder:
     """Collects the rows of a network. Nothing that varies between machines goes into the table."""
 
-    def __init__(self, spec: NetworkSpec, data: Dataset, net: nn.Module) -> None:
+    def __init__(self, spec: NetworkSpec, data: Dataset, net: nn.Module, backend: str) -> None:
         self.spec = spec
+        self.backend = backend
         self.data = data
         self.n_params = size_of(net).total
         self.initial_weights = weights_hash(net)
@@ -64,6 +64,7 @@ class Recorder:
         self._started = now()
         self._rows: list[dict[str, object]] = []
         self._dense: dict[str, Tensor] = {}
+        self._labels = {"test": data.test.labels.cpu(), "validation": data.validation.labels.cpu()}
 
     @property
     def table(self) -> pl.DataFrame:
@@ -78,6 +79,7 @@ class Recorder:
             "configuration": self.spec.configuration,
             "started": self._started,
             "finished": now(),
+            "backend": self.backend,
             "seconds": {stage: round(spent, 3) for stage, spent in self.seconds.items()},
             "data_hash": self.data.digest,
             "initial_weights_hash": self.initial_weights,
@@ -91,7 +93,11 @@ class Recorder:
         """Add the time spent in the block to a stage."""
         start = time.perf_counter()
         yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+        self.spend(name, time.perf_counter() - start)
+
+    def spend(self, stage: str, seconds: float) -> None:
+        """Add a time to a stage, for example the share of a network in that of its stack."""
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
 
     def fail(self, cell: Cell, reason: str) -> None:
         """Record a cell as failed in every split; it gets no rows."""
@@ -106,24 +112,19 @@ class Recorder:
         if cell.arm == DENSE:
             yield
             return
-        n_rows, memory_ran_out = len(self._rows), False
+        n_rows = len(self._rows)
         try:
             yield
         except Exception as error:  # whatever it is, the other cells go on
             del self._rows[n_rows:]
             self.fail(cell, reason_of(error))
-            memory_ran_out = isinstance(error, torch.cuda.OutOfMemoryError)
-        if memory_ran_out:  # here, because the error keeps what the block had allocated
-            torch.cuda.empty_cache()
 
-    def count(self, net: nn.Module, cell: Cell, train_loss: float | None = None) -> bool:
+    def count(self, cell: Cell, evaluation: Evaluation, train_loss: float | None) -> bool:
         """Count a cell on the splits of the study; return whether it could be counted.
 
         The dense cell must come first: it is the parent of all others.
         """
-        splits = {"test": self.data.test, "validation": self.data.validation}
-        outputs = {name: logits(net, self.data, part) for name, part in splits.items() if len(part)}
-        if not all(bool(torch.isfinite(output).all()) for output in outputs.values()):
+        if not all(predictions.finite for predictions in evaluation.values()):
             self.fail(cell, "the outputs of the network are not finite")
             return False
         line: dict[str, object] = {
@@ -131,12 +132,12 @@ class Recorder:
             "ratio_achieved": self.n_params / cell.n_remaining,
             "train_loss": train_loss,
         }
-        for name, output in outputs.items():
-            predictions, labels = output.argmax(1), splits[name].labels
-            line[f"{name}_loss"] = float(functional.cross_entropy(output, labels))
-            line[f"{name}_accuracy"] = int((predictions == labels).sum()) / len(labels)
+        for name, predictions in evaluation.items():
+            classes, labels = predictions.classes, self._labels[name]
+            line[f"{name}_loss"] = predictions.loss
+            line[f"{name}_accuracy"] = int((classes == labels).sum()) / len(labels)
             if name in self.spec.count:
-                self._add_rows(cell, name, predictions, labels)
+                self._add_rows(cell, name, classes, labels)
         self.cells.append(line)
         return True
 

@@ -1,17 +1,20 @@
 """A whole study: what is done already, whether the rest can be done, and doing it."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import torch
+from torch import nn
 
 from distortion.errors import StudyError
 from distortion.log import is_complete
+from runners.backends import Backend
 from runners.datasets import Dataset, load
+from runners.groups import Shape, make_groups, shape_of
 from runners.masks import size_of
 from runners.nets import build
 from runners.pool import compute
@@ -26,6 +29,7 @@ from runners.shards import (
     remove_old_failures,
 )
 from runners.study import NetworkSpec, Study
+from runners.tuning import choose
 from runners.worker import Raised, Setup
 
 
@@ -37,6 +41,7 @@ class Sweep:
     data_root   folder of data sets
     device      "cpu" or "cuda"
     jobs        worker processes
+    backend     how networks are run: the name of a back-end, or "auto" for the fastest
     """
 
     study: Study
@@ -44,6 +49,7 @@ class Sweep:
     data_root: Path
     device: str
     jobs: int
+    backend: str
 
     @property
     def folder(self) -> Path:
@@ -59,12 +65,13 @@ class Sweep:
             Before anything is trained: the data, a network or a ratio cannot be used, the
             folder cannot be written, or holds networks of another version of this study.
         """
-        waiting = self._prepare(display)
+        waiting, backends = self._prepare(display)
+        groups = make_groups(waiting, backends, self.jobs)
         setup = Setup(self.out, self.data_root, self.device, self.study.plugins)
         problems = []
         with (
             display.shown(waiting, len(self.study.networks)),
-            closing(compute(waiting, self.jobs, setup)) as messages,
+            closing(compute(groups, self.jobs, setup)) as messages,
         ):
             for network, message in messages:
                 display.update(network, message)
@@ -73,8 +80,8 @@ class Sweep:
                     self._record(network, message, display)
         return problems
 
-    def _prepare(self, display: Display) -> list[NetworkSpec]:
-        """Return the networks to compute, when nothing known stands in the way."""
+    def _prepare(self, display: Display) -> tuple[list[NetworkSpec], dict[Shape, Backend]]:
+        """Return the networks to compute and how, when nothing known stands in the way."""
         waiting = []
         for network in self.study.networks:
             damage = damaged(network, self.out)
@@ -85,7 +92,8 @@ class Sweep:
             if not is_complete(network.folder(self.out), network.run_id):
                 waiting.append(network)
         refuse_other_versions(self.study, self.out)
-        hashes = check_feasible(waiting, self.data_root)
+        checked = check_feasible(waiting, self.data_root)
+        hashes = {shape[0]: data.digest for shape, (data, _) in checked.items()}
         if waiting:
             surroundings = environment(torch.device("cpu"), self.study.plugins)
             plugins = cast(dict[str, str], surroundings["plugins"])
@@ -94,7 +102,27 @@ class Sweep:
             for folder in sorted({network.folder(self.out) for network in waiting}):
                 check_writable(folder)
             remove_old_failures(self.study, self.out)
-        return waiting
+        return waiting, self._backends(waiting, checked, display)
+
+    def _backends(
+        self,
+        waiting: Sequence[NetworkSpec],
+        checked: Mapping[Shape, tuple[Dataset, nn.Module]],
+        display: Display,
+    ) -> dict[Shape, Backend]:
+        """Return how the networks of each shape are run; say which cannot be stacked, and why."""
+        device, backends = torch.device(self.device), {}
+        for network in waiting:
+            shape = shape_of(network)
+            if shape in backends:
+                continue
+            data, net = checked[shape]
+            backends[shape], reason = choose(
+                self.backend, net, data, network.recipe, device, self.jobs
+            )
+            if reason:
+                display.note(f"{shape[1]} on {shape[0]} is trained one by one: {reason}.")
+        return backends
 
     def _record(self, network: NetworkSpec, problem: Raised, display: Display) -> None:
         try:
@@ -149,30 +177,32 @@ def check_writable(folder: Path) -> None:
         probe.unlink(missing_ok=True)
 
 
-def check_feasible(networks: Sequence[NetworkSpec], data_root: Path) -> dict[str, str]:
-    """Load every data set and build every network once; return the hashes of the data sets.
+def check_feasible(
+    networks: Sequence[NetworkSpec], data_root: Path
+) -> dict[Shape, tuple[Dataset, nn.Module]]:
+    """Load every data set and build a network of every shape; return both by shape.
 
     Raises StudyError where something cannot be used, before hours are spent.
     """
     cpu = torch.device("cpu")
-    datasets, checked = {}, set()
+    datasets: dict[str, Dataset] = {}
+    checked: dict[Shape, tuple[Dataset, nn.Module]] = {}
     for network in networks:
-        labels = (network.dataset.label, network.model.label, network.recipe.name)
-        if labels in checked:
+        shape = shape_of(network)
+        if shape in checked:
             continue
-        checked.add(labels)
-        if labels[0] not in datasets:
-            datasets[labels[0]] = load(network.dataset, network.split_seed, data_root, cpu)
-        data = datasets[labels[0]]
+        if shape[0] not in datasets:
+            datasets[shape[0]] = load(network.dataset, network.split_seed, data_root, cpu)
+        data, model = datasets[shape[0]], network.model
         _check_validation(network, data)
-        model = network.model
         net = build(model.name, model.options, data.train.shape, data.n_classes, seed=0)
         for ratio in network.ratios:
             try:
                 size_of(net).keep(ratio)
             except StudyError as error:
-                raise StudyError(f"{labels[1]} on {labels[0]}: {error}") from None
-    return {label: data.digest for label, data in datasets.items()}
+                raise StudyError(f"{shape[1]} on {shape[0]}: {error}") from None
+        checked[shape] = data, net
+    return checked
 
 
 def _check_validation(network: NetworkSpec, data: Dataset) -> None:

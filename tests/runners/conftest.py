@@ -17,6 +17,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.torch)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_measured():
+    """Times vary, so the command does not choose by them here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DISTORTION_BACKEND", "grouped")
+        yield
+
+
 @pytest.fixture(scope="session")
 def cpu():
     """The CPU with one thread, as in a worker."""

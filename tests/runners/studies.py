@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
+from runners.backends import LOOP, Backend
+from runners.networkrun import run_networks
+from runners.report import silent
 from runners.studyfile import parse_study
+
+BACKENDS = [LOOP, Backend("grouped", 8), Backend("gemm", 8)]
+STACKED = BACKENDS[1]
 
 
 def table(**changes):
@@ -25,3 +31,11 @@ def study(**changes):
 def network(**changes):
     """Return the first network of a small study."""
     return study(**changes).networks[0]
+
+
+def run_network(spec, data, device, report=silent, backend=STACKED):
+    """Return the table and the provenance of a network that is computed here."""
+    [(_, result)] = run_networks([spec], data, device, backend, lambda _: report)
+    if isinstance(result, Exception):
+        raise result
+    return result

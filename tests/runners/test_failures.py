@@ -12,17 +12,18 @@ from rich.console import Console
 
 from distortion.errors import StudyError
 from distortion.log import is_complete, read_log, write_shard
-from runners import methods, networkrun, pool, sweep
+from runners import methods, pool, sweep, train
+from runners.backends import LOOP
 from runners.cli import main
 from runners.datasets import load
-from runners.networkrun import run_network
+from runners.groups import Group
 from runners.progress import Display
 from runners.recorder import Recorder
 from runners.shards import read_failure, record_failure
 from runners.status import failures, status
 from runners.sweep import Sweep
-from runners.worker import Found, Raised, Setup
-from tests.runners.studies import network, study
+from runners.worker import Again, Found, Raised, Setup
+from tests.runners.studies import network, run_network, study
 
 TWO = [{"name": "magnitude"}, {"name": "random"}]
 DIVERGING = """
@@ -38,7 +39,9 @@ recipe = {dense = [[1, 1e9]], finetune = [[1, 0.1]]}
 
 def run(parsed, out):
     console = Console(file=io.StringIO(), width=200)
-    return Sweep(parsed, out, Path(), "cpu", 1).run(Display(console)), console.file.getvalue()
+    return Sweep(parsed, out, Path(), "cpu", 1, "grouped").run(
+        Display(console)
+    ), console.file.getvalue()
 
 
 def fill(spec, out, cpu):
@@ -96,7 +99,7 @@ def test_a_network_that_another_sweep_has_done_is_not_computed(cpu, tmp_path, mo
     for spec in parsed.networks:
         fill(spec, tmp_path, cpu)
     setup = Setup(tmp_path, Path(), "cpu", ())
-    found = list(pool.compute(parsed.networks, 1, setup))
+    found = list(pool.compute([Group(parsed.networks, LOOP)], 1, setup))
     assert found == [(spec, Found()) for spec in parsed.networks]
 
 
@@ -110,8 +113,14 @@ def test_a_message_that_breaks_off_ends_the_network_only(error):
         def recv(self):
             raise error
 
-    message = pool._receive(pool.Member(process, Broken(), network()))
-    assert message == Raised("its process ended with exit code 0")
+    raised = Raised("its process ended with exit code 0")
+    assert received(process, Broken(), {1}) == [(1, raised)]
+    assert received(process, Broken(), {0, 1}) == [(0, Again()), (1, Again())]
+
+
+def received(process, pipe, missing):
+    group = Group(study(seeds=2).networks, LOOP)
+    return pool._receive(pool.Member(process, pipe, group, missing))
 
 
 @pytest.mark.slow
@@ -159,10 +168,10 @@ def test_a_cell_that_cannot_be_counted_leaves_the_others(error, cpu, monkeypatch
     whole, _ = run_alone(network(), cpu)
     plain = Recorder.count
 
-    def count(self, net, cell, train_loss=None):
+    def count(self, cell, evaluation, train_loss):
         if str(cell) == "pruned magnitude 2":
             raise error
-        return plain(self, net, cell, train_loss)
+        return plain(self, cell, evaluation, train_loss)
 
     monkeypatch.setattr(Recorder, "count", count)
     table, provenance = run_alone(network(), cpu)
@@ -171,17 +180,17 @@ def test_a_cell_that_cannot_be_counted_leaves_the_others(error, cpu, monkeypatch
     assert table.equals(whole.filter(~lost))
 
 
-def test_fine_tuning_that_raises_leaves_the_other_cells(cpu, monkeypatch):
+@pytest.mark.parametrize("error", [RuntimeError("bad"), torch.OutOfMemoryError("full")])
+def test_fine_tuning_that_raises_leaves_the_other_cells(error, cpu, monkeypatch):
     whole, _ = run_alone(network(), cpu)
-    plain, calls = networkrun.train, []
+    plain = train.train_stack
 
-    def train(replicas, *arguments):
-        calls.append(replicas)
-        if len(calls) == 3:  # dense, control, then the first pruned network
-            raise RuntimeError("no memory")
-        return plain(replicas, *arguments)
+    def train_stack(stack, *arguments):
+        if any(str(replica.cell) == "finetuned magnitude 2" for replica in stack):
+            raise error
+        return plain(stack, *arguments)
 
-    monkeypatch.setattr(networkrun, "train", train)
+    monkeypatch.setattr(train, "train_stack", train_stack)
     table, provenance = run_alone(network(), cpu)
     assert cells(provenance) == [("finetuned", "magnitude", 2.0)]
     lost = (whole["arm"] == "finetuned") & (whole["ratio"] == 2)

@@ -7,10 +7,9 @@ import torch
 from distortion.errors import DistortionError
 from distortion.log import read_log, write_shard
 from distortion.schema import BY_NAME, CELL
+from runners import networkrun
 from runners.datasets import load
-from runners.networkrun import run_network
-from runners.recorder import Recorder
-from tests.runners.studies import network
+from tests.runners.studies import network, run_network
 
 METHODS = [
     {"name": "magnitude"},
@@ -92,15 +91,16 @@ def test_the_ratio_reached_is_logged(result):
 def test_n_remaining_is_the_number_of_weights_that_are_not_zero(cpu, monkeypatch):
     """Counted on the networks themselves, after fine-tuning."""
     seen = []
-    plain = Recorder.count
+    plain = networkrun._settle
 
-    def count(self, net, cell, train_loss=None):
-        matrices = [p for p in net.parameters() if p.ndim == 2]
+    def settle(candidate, outcome, evaluation):
+        matrices = [p for p in candidate.net.parameters() if p.ndim == 2]
         zeros = sum(int((p == 0).sum()) for p in matrices)
-        seen.append((cell.arm, self.n_params - zeros, cell.n_remaining))
-        return plain(self, net, cell, train_loss)
+        n_params = candidate.run.recorder.n_params
+        seen.append((candidate.cell.arm, n_params - zeros, candidate.cell.n_remaining))
+        return plain(candidate, outcome, evaluation)
 
-    monkeypatch.setattr(Recorder, "count", count)
+    monkeypatch.setattr(networkrun, "_settle", settle)
     run(cpu)
     assert len(seen) == 6
     for _, counted, logged in seen:

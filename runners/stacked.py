@@ -1,0 +1,105 @@
+"""Training of a stack: the plain loop, with every step taken for all networks at once."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from runners.backends import in_company
+from runners.batches import training_batches
+from runners.datasets import Dataset
+from runners.evaluation import stacked_logits, stacked_losses
+from runners.optimizers import make_optimizer
+from runners.recipe import Recipe, Schedule, learning_rates
+from runners.replicas import Outcome, Replica, diverged, ended
+from runners.stacking import Stack
+
+
+def train_stack(
+    replicas: Sequence[Replica],
+    data: Dataset,
+    recipe: Recipe,
+    schedule: Schedule,
+    convolution: str,
+    on_epoch: Callable[[Sequence[int]], None],
+) -> list[Outcome]:
+    """Train replicas together; they are changed when all are done, and not at all on an error.
+
+    `on_epoch` gets the positions of those that have not diverged.
+    """
+    device = data.train.labels.device
+    members = in_company(replicas, device)
+    stack = Stack([replica.net for replica in members], convolution)
+    optimizer = make_optimizer(recipe, stack.leaves)
+    masks = [
+        torch.stack(parts).contiguous() for parts in zip(*(r.masks for r in members), strict=True)
+    ]
+    masked = list(zip(stack.prunable, masks, strict=True))
+    orders = [replica.streams.generator("order") for replica in members]
+    augmentations = [replica.streams.generator("augmentation") for replica in members]
+    steps = math.ceil(len(data.train) / recipe.batch_size)
+    rates = learning_rates(schedule, steps)
+    best = _Best(stack) if recipe.checkpoint == "best-validation" else None
+    outcomes: dict[int, Outcome] = {}
+    means: list[float] = []
+    for epoch in range(len(rates) // steps):
+        total = torch.zeros(stack.size, device=device)
+        stack.train()
+        batches = training_batches(data, recipe, orders, augmentations)
+        for rate, (inputs, labels) in zip(rates[epoch * steps :], batches, strict=False):
+            optimizer.param_groups[0]["lr"] = rate
+            losses = stacked_losses(stack(inputs), labels)
+            optimizer.zero_grad()
+            losses.sum().backward()  # no network's loss has weights of another
+            optimizer.step()
+            with torch.no_grad():
+                for weight, mask in masked:
+                    weight.mul_(mask)
+            total += losses.detach() * len(inputs)
+        # the only wait for the device in an epoch
+        means = [mean / len(data.train) for mean in total.tolist()]
+        for i, mean in enumerate(means[: len(replicas)]):
+            if not math.isfinite(mean):
+                outcomes.setdefault(i, diverged(mean, epoch))
+        alive = [i for i in range(len(replicas)) if i not in outcomes]
+        if not alive:
+            break
+        if best is not None:
+            best.update(
+                stacked_losses(stacked_logits(stack, data, data.validation), data.validation.labels)
+            )
+        on_epoch(alive)
+    if best is not None:
+        best.restore()
+    finite = _finite(stack)
+    stack.write_back()
+    return [outcomes.get(i) or ended(means[i], finite[i]) for i in range(len(replicas))]
+
+
+class _Best:
+    """The state of each network after the epoch of its lowest validation loss."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.loss = torch.full((stack.size,), math.inf, device=stack.state[0].device)
+        self.state = [tensor.detach().clone() for tensor in stack.state]
+
+    def update(self, loss: Tensor) -> None:
+        """Keep the states of the networks whose loss is lower than ever."""
+        better = loss < self.loss
+        self.loss = torch.where(better, loss, self.loss)
+        for kept, tensor in zip(self.state, self.stack.state, strict=True):
+            kept[better] = tensor.detach()[better]
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Take the networks that have a best epoch back to it."""
+        found = self.loss < math.inf
+        for kept, tensor in zip(self.state, self.stack.state, strict=True):
+            tensor[found] = kept[found]
+
+
+def _finite(stack: Stack) -> list[bool]:
+    flags = [torch.isfinite(leaf).all(1) for leaf in stack.leaves]
+    return torch.stack(flags).all(0).tolist()
