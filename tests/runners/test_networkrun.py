@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -9,7 +10,9 @@ from distortion.log import read_log, write_shard
 from distortion.schema import BY_NAME, CELL
 from runners import networkrun
 from runners.datasets import load
-from tests.runners.studies import network, run_network
+from runners.networkrun import run_networks
+from runners.report import silent
+from tests.runners.studies import BACKENDS, STACKED, network, run_network, study
 
 METHODS = [
     {"name": "magnitude"},
@@ -212,3 +215,43 @@ def test_progress_adds_up(cpu):
 def test_an_unreachable_ratio_is_an_error_of_the_study(cpu):
     with pytest.raises(DistortionError, match="ratio 500 cannot be reached"):
         run(cpu, ratios=[500])
+
+
+def test_networks_of_a_group_are_as_if_each_were_alone(cpu):
+    specs = study(seeds=3, method=METHODS).networks
+    data = load(specs[0].dataset, 0, Path(), cpu)
+    for backend in BACKENDS:
+        small = replace(backend, size=min(5, backend.size))  # stacks across networks
+        group = list(run_networks(specs, data, cpu, small, lambda _: silent))
+        assert [spec for spec, _ in group] == list(specs)
+        for spec, (table, provenance) in group:
+            alone, _ = run_network(spec, data, cpu, backend=backend)
+            assert table.equals(alone)
+            assert provenance["backend"] == str(small)
+
+
+def test_a_network_that_cannot_be_built_or_pruned_leaves_the_others_of_its_group(cpu, monkeypatch):
+    specs = study(seeds=4).networks
+    data = load(specs[0].dataset, 0, Path(), cpu)
+    plain_build, plain_prunings = networkrun.build, networkrun.prunings
+
+    def build(*arguments, seed):
+        if seed == specs[1].streams.seed("weights"):
+            raise RuntimeError("no weights")
+        return plain_build(*arguments, seed=seed)
+
+    def prunings(net, data, spec):
+        if spec.seed == 2:
+            raise RuntimeError("no scores")
+        return plain_prunings(net, data, spec)
+
+    monkeypatch.setattr(networkrun, "build", build)
+    monkeypatch.setattr(networkrun, "prunings", prunings)
+    results = {
+        spec.seed: result
+        for spec, result in run_networks(specs, data, cpu, STACKED, lambda _: silent)
+    }
+    assert [str(results[i]) for i in (1, 2)] == ["no weights", "no scores"]
+    for i in (0, 3):
+        assert results[i][0].height == 60
+        assert results[i][1]["failed"] == []
