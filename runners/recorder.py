@@ -19,7 +19,6 @@ from runners.masks import size_of
 from runners.provenance import now, weights_hash
 from runners.study import NetworkSpec
 
-INTERVENTION = "pruning"
 SCHEMA = pl.Schema(
     {column.name: column.dtype for column in COLUMNS}
     | {
@@ -34,7 +33,9 @@ SCHEMA = pl.Schema(
 class Cell:
     """One (arm, method, ratio) of a network, with what is constant in its rows.
 
-    n_remaining       parameters that are not pruned, whole network
+    n_remaining       parameters that are left, whole network; of quantized networks the number
+                      of 32-bit parameters that take as many bits
+    intervention      what kind of method it is; that of dense and control cells is "pruning"
     mean_theta_grad   mean of |theta g| over the prunable weights of the dense network
     mean_decay_term   mean of epsilon theta^2 over them; both None where no gradient was taken
     """
@@ -45,6 +46,7 @@ class Cell:
     ratio: float = 1.0
     mean_theta_grad: float | None = None
     mean_decay_term: float | None = None
+    intervention: str = "pruning"
 
     def __str__(self) -> str:
         return self.arm if self.method == NO_METHOD else f"{self.arm} {self.method} {self.ratio:g}"
@@ -176,7 +178,7 @@ def cell_key(spec: NetworkSpec, cell: Cell, split: str) -> dict[str, object]:
     """Return the columns of the log that identify a cell."""
     return {
         **spec.key,
-        "intervention": INTERVENTION,
+        "intervention": cell.intervention,
         "method": cell.method,
         "ratio": cell.ratio,
         "arm": cell.arm,

@@ -12,7 +12,7 @@ import torch
 from distortion.errors import StudyError
 from distortion.log import is_complete
 from runners.datasets import Dataset, load
-from runners.masks import size_of
+from runners.methods import METHODS
 from runners.nets import build
 from runners.pool import compute
 from runners.progress import Display
@@ -167,9 +167,9 @@ def check_feasible(networks: Sequence[NetworkSpec], data_root: Path) -> dict[str
         _check_validation(network, data)
         model = network.model
         net = build(model.name, model.options, data.train.shape, data.n_classes, seed=0)
-        for ratio in network.ratios:
+        for spec in network.methods:
             try:
-                size_of(net).keep(ratio)
+                METHODS[spec.name].check(net, spec, network.ratios, network.recipe)
             except StudyError as error:
                 raise StudyError(f"{labels[1]} on {labels[0]}: {error}") from None
     return {label: data.digest for label, data in datasets.items()}

@@ -17,7 +17,7 @@ from torch.nn import functional
 from runners.batches import training_batches
 from runners.counts import mean_loss
 from runners.datasets import Dataset
-from runners.masks import prunable_tensors
+from runners.masks import other_tensors, prunable_tensors
 from runners.recipe import Recipe, Schedule, learning_rates
 from runners.seeds import Streams
 
@@ -27,12 +27,21 @@ class Replica:
     """A network on its way through a schedule; it is trained in place.
 
     `masks` has one 0/1 tensor per prunable tensor (`masks.prunable_tensors`): where it is 0, the
-    weight is 0 before training and stays 0.
+    weight is 0 before training and stays 0. `others` has the same for all other parameters
+    (`masks.other_tensors`), where whole channels are gone; empty if these all stay.
     """
 
     net: nn.Module
     masks: tuple[Tensor, ...]
     streams: Streams
+    others: tuple[Tensor, ...] = ()
+
+    def masked(self) -> list[tuple[Tensor, Tensor]]:
+        """Return the tensors that have a mask, with their masks."""
+        pairs = list(zip(prunable_tensors(self.net), self.masks, strict=True))
+        if self.others:
+            pairs += zip(other_tensors(self.net), self.others, strict=True)
+        return pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +75,7 @@ def _train_one(
 ) -> Outcome:
     net = replica.net.train()
     optimizer = make_optimizer(recipe, net)
-    masked = list(zip(prunable_tensors(net), replica.masks, strict=True))
+    masked = replica.masked()
     order = replica.streams.generator("order")
     augmentation = replica.streams.generator("augmentation")
     steps = math.ceil(len(data.train) / recipe.batch_size)

@@ -1,7 +1,14 @@
 """Small studies for the tests: seconds, not minutes."""
 
+from functools import partial
 from pathlib import Path
 
+import torch
+
+from runners.compression import compress
+from runners.masks import prunable_tensors
+from runners.methods.method import Parent
+from runners.nets import build
 from runners.studyfile import parse_study
 
 
@@ -25,3 +32,26 @@ def study(**changes):
 def network(**changes):
     """Return the first network of a small study."""
     return study(**changes).networks[0]
+
+
+def parent(spec, data, net=None):
+    """Return what the methods of a network work on: `net`, or an untrained one as if trained."""
+    model, shape = spec.model, data.train.shape
+    initial = partial(build, model.name, model.options, shape, data.n_classes, seed=0)
+    return Parent(net or initial(), initial, data, spec.recipe, spec.streams, spec.ratios)
+
+
+def compressed(spec, data, net=None, train=None):
+    """Return the copies of a network by method and ratio."""
+    steps = compress(parent(spec, data, net), spec.methods, train)
+    return {(method.label, made.ratio): made for method, made in steps}
+
+
+def mask(made):
+    """Return the flat mask of a compressed copy."""
+    return torch.cat([part.flatten() for part in made.finetune.replica.masks]).bool()
+
+
+def flat(net):
+    """Return the prunable weights of a network in one vector."""
+    return torch.cat([w.detach().flatten() for w in prunable_tensors(net)])

@@ -144,7 +144,7 @@ def without(table, method):
 def test_a_method_that_raises_leaves_the_others(cpu, monkeypatch):
     spec = network(method=TWO)
     whole, _ = run_alone(spec, cpu)
-    broken = methods.Method(lambda weights: weights.no_such_thing)
+    broken = methods.Scored(lambda weights: weights.no_such_thing)
     monkeypatch.setitem(methods.METHODS._entries, "random", broken)
     table, provenance = run_alone(spec, cpu)
     assert table.equals(without(whole, "random"))
