@@ -3,6 +3,7 @@
 from runners.gradients import GradientOptions
 from runners.masks import Select, largest, two_sided
 from runners.methods import scores
+from runners.methods.lottery import Lottery
 from runners.methods.method import Method
 from runners.methods.scores import Score, Scored, Weights
 from runners.methods.snip import SNIP
@@ -43,3 +44,4 @@ register_method("undecayed-released-abs", scores.released_abs, needs_gradient=Tr
 register_method("random", scores.random)
 register_method("random-layerwise", scores.random_layerwise)
 register_method("snip", SNIP)
+register_method("lottery", Lottery())
