@@ -3,6 +3,7 @@
 from runners.gradients import GradientOptions
 from runners.masks import Select, largest, two_sided
 from runners.methods import scores
+from runners.methods.channels import ChannelPruning
 from runners.methods.lottery import Lottery
 from runners.methods.method import Method
 from runners.methods.scores import Score, Scored, Weights
@@ -45,3 +46,4 @@ register_method("random", scores.random)
 register_method("random-layerwise", scores.random_layerwise)
 register_method("snip", SNIP)
 register_method("lottery", Lottery())
+register_method("channels", ChannelPruning())
