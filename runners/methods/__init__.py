@@ -6,6 +6,7 @@ from runners.methods import scores
 from runners.methods.channels import ChannelPruning
 from runners.methods.lottery import Lottery
 from runners.methods.method import Method
+from runners.methods.quantization import RoundToNearest
 from runners.methods.scores import Score, Scored, Weights
 from runners.methods.snip import SNIP
 from runners.registry import Registry
@@ -47,3 +48,4 @@ register_method("random-layerwise", scores.random_layerwise)
 register_method("snip", SNIP)
 register_method("lottery", Lottery())
 register_method("channels", ChannelPruning())
+register_method("round-to-nearest", RoundToNearest())
