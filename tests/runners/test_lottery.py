@@ -5,6 +5,7 @@ import torch
 
 from distortion.errors import StudyError
 from runners.compression import compress
+from runners.masking import whole
 from runners.masks import largest, prunable_tensors, size_of
 from runners.methods import METHODS
 from runners.methods.lottery import LotteryOptions
@@ -24,7 +25,7 @@ def lottery(**options):
 def run(spec, digits):
     """Return the dense parent, the trainings on the way with the weights before, and the copies."""
     own = parent(spec, digits)
-    replica = mask_free(own.initial(), spec)
+    replica = as_dense(own.initial(), spec)
     list(train([replica], digits, spec.recipe, spec.recipe.dense))
     own = replace(own, net=replica.net)
     rounds = []
@@ -39,9 +40,7 @@ def run(spec, digits):
     return own, rounds, made
 
 
-def mask_free(net, spec):
-    from runners.masking import whole
-
+def as_dense(net, spec):
     return whole(net, spec.streams.child("dense"))
 
 
@@ -98,7 +97,7 @@ def test_rewinding_to_an_early_epoch_gives_the_dense_network_of_that_epoch(digit
     spec = lottery(rounds=2, rewinding_epochs=1)
     own, rounds, made = run(spec, digits)
     early, late = split(spec.recipe.dense, 1)
-    dense = mask_free(own.initial(), spec)
+    dense = as_dense(own.initial(), spec)
     list(train([dense], digits, spec.recipe, early))
     assert rounds[0][0].purpose == "lottery rewinding point"
     for training, weights in rounds[1:]:

@@ -8,7 +8,8 @@ from torch.nn import functional
 import runners
 from distortion.errors import StudyError
 from runners.gradients import GradientOptions, data_gradient
-from runners.masks import prunable_tensors
+from runners.masking import pruned
+from runners.masks import prunable_tensors, size_of
 from runners.methods import METHODS, Weights
 from runners.methods.scores import Scored
 from runners.nets import build
@@ -173,6 +174,36 @@ def test_a_method_is_registered_in_a_line_and_takes_options(digits):
         network(method=[{"name": "magnitude"}, {"name": "powered", "power": 2}]), digits
     )
     assert torch.equal(mask(made["powered", 10]), mask(made["magnitude", 10]))
+
+
+class Reinitialized(runners.Method):
+    """Magnitude masks on the initial weights, trained anew."""
+
+    def compress(self, parent, spec):
+        theta = flat(parent.net).abs()
+        for ratio in parent.ratios:
+            kept = runners.largest(theta, parent.keep(ratio))
+            replica = pruned(parent.initial(), kept, parent.streams.child(spec.label, ratio))
+            training = runners.Training(replica, parent.recipe, parent.recipe.dense)
+            yield runners.Compressed(
+                ratio, round(size_of(parent.net).total / ratio), None, training
+            )
+
+
+def test_a_method_that_is_no_score_is_registered_too(digits):
+    runners.register_method("reinitialized", Reinitialized())
+    spec = network(method=[{"name": "magnitude"}, {"name": "reinitialized"}])
+    made = compressed(spec, digits)
+    assert torch.equal(mask(made["reinitialized", 10]), mask(made["magnitude", 10]))
+    assert spec.n_cells == 2 + 4 + 4
+
+
+def test_a_score_may_be_that_of_the_initial_weights(digits):
+    runners.register_method("early", small_weights_last, before_training=True)
+    spec = network(method=[{"name": "early"}])
+    assert spec.n_cells == 2 + 2
+    made = compressed(spec, digits)["early", 2]
+    assert (made.pruned, made.finetune.schedule) == (None, spec.recipe.dense)
 
 
 @pytest.mark.parametrize(
