@@ -141,7 +141,7 @@ def list_registered(plugins: tuple[str, ...]) -> None:
         "Studies": studies,
         "Data sets": {name: _summary(load) for name, load in DATASETS},
         "Networks": {name: _summary(factory) for name, factory in NETWORKS},
-        "Methods": {name: _summary(method.score) for name, method in METHODS},
+        "Methods": {name: _summary(method.described) for name, method in METHODS},
     }
     width = max(len(name) for lines in sections.values() for name in lines)
     for title, lines in sections.items():
@@ -184,7 +184,7 @@ def init(path: Path, force: bool) -> None:
     click.echo(path)
 
 
-def _summary(thing: Callable) -> str:
+def _summary(thing: object) -> str:
     """Return the first line of a docstring."""
     return (thing.__doc__ or "no description").strip().splitlines()[0]
 

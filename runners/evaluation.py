@@ -12,7 +12,7 @@ from torch.nn import functional
 from runners.backends import Backend, in_company
 from runners.datasets import Dataset, Images
 from runners.halving import in_stacks
-from runners.stacking import Stack
+from runners.stacking import Stack, is_hooked
 
 BATCH = 250  # images at a time; predictions do not depend on it
 
@@ -48,15 +48,18 @@ def evaluate(
 ) -> Iterator[tuple[Item, Evaluation | Exception]]:
     """Yield each item with the predictions of its network on every set, or what it raised."""
     work = partial(_evaluate, data=data, sets=sets, backend=backend)
-    return in_stacks(items, backend.size, work)
+    return in_stacks(items, backend.size, work, lambda item: is_hooked(item.net))
 
 
 def _evaluate(
     items: Sequence[HasNet], data: Dataset, sets: Mapping[str, Images], backend: Backend
 ) -> list[Evaluation]:
     nets = [item.net for item in items]
-    if backend.name == "loop":
-        outputs = {name: logits(nets[0], data, images).T[None] for name, images in sets.items()}
+    if backend.name == "loop" or is_hooked(nets[0]):
+        outputs = {
+            name: torch.stack([logits(net, data, images).T for net in nets])
+            for name, images in sets.items()
+        }
     else:
         stack = Stack(in_company(nets, data.scale.device), backend.name)
         outputs = {name: stacked_logits(stack, data, images) for name, images in sets.items()}

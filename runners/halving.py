@@ -1,8 +1,7 @@
 """Work in stacks that are halved where memory runs out, so that the rest goes on."""
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import torch
@@ -12,15 +11,19 @@ Result = TypeVar("Result")
 
 
 def in_stacks(
-    items: Iterable[Item], size: int, work: Callable[[Sequence[Item]], Sequence[Result]]
+    items: Iterable[Item],
+    size: int,
+    work: Callable[[Sequence[Item]], Sequence[Result]],
+    key: Callable[[Item], Hashable] = lambda _: None,
 ) -> Iterator[tuple[Item, Result | Exception]]:
-    """Work on up to `size` items at a time; yield each with its result, in order.
+    """Work on up to `size` items of one key at a time; yield each with its result.
 
-    Items are taken when their stack begins. A stack that raises is worked on again in halves, so
-    that an error reaches only the item that causes it, as its result; results that are there
-    are not computed again. Where memory was short, later stacks are as small.
+    Items are taken until the stack of a key is full; what is left at the end makes smaller
+    stacks. A stack that raises is worked on again in halves, so that an error reaches only the
+    item that causes it, as its result; results that are there are not computed again. Where
+    memory was short, later stacks are as small.
     """
-    source = iter(items)
+    waiting: dict[Hashable, list[Item]] = {}
 
     def attempt(stack: Sequence[Item]) -> Iterator[tuple[Item, Result | Exception]]:
         nonlocal size
@@ -43,7 +46,13 @@ def in_stacks(
         yield from attempt(stack[:half])
         yield from attempt(stack[half:])
 
-    while stack := list(islice(source, size)):
+    for item in items:
+        stack = waiting.setdefault(key(item), [])
+        stack.append(item)
+        if len(stack) >= size:
+            del waiting[key(item)]
+            yield from attempt(stack)
+    for stack in waiting.values():
         yield from attempt(stack)
 
 

@@ -11,7 +11,6 @@ from torch.nn import functional
 from runners.batches import training_batches
 from runners.datasets import Dataset
 from runners.evaluation import mean_loss
-from runners.masks import prunable_tensors
 from runners.optimizers import make_optimizer
 from runners.recipe import Recipe, Schedule, learning_rates
 from runners.replicas import Outcome, Replica, diverged, ended
@@ -38,7 +37,7 @@ def _train(
 ) -> Outcome:
     net = replica.net.train()
     optimizer = make_optimizer(recipe, net.parameters())
-    masked = list(zip(prunable_tensors(net), replica.masks, strict=True))
+    masked = replica.masked()
     order = replica.streams.generator("order")
     augmentation = replica.streams.generator("augmentation")
     steps = math.ceil(len(data.train) / recipe.batch_size)

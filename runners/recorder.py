@@ -10,7 +10,7 @@ import polars as pl
 from torch import Tensor, nn
 
 from distortion.errors import DistortionError
-from distortion.schema import COLUMNS, DENSE, NO_METHOD
+from distortion.schema import ARMS, COLUMNS, DENSE, NO_METHOD
 from runners.counts import class_counts
 from runners.datasets import Dataset
 from runners.evaluation import Evaluation
@@ -18,7 +18,6 @@ from runners.masks import size_of
 from runners.provenance import now, weights_hash
 from runners.study import NetworkSpec
 
-INTERVENTION = "pruning"
 SCHEMA = pl.Schema(
     {column.name: column.dtype for column in COLUMNS}
     | {
@@ -33,7 +32,9 @@ SCHEMA = pl.Schema(
 class Cell:
     """One (arm, method, ratio) of a network, with what is constant in its rows.
 
-    n_remaining       parameters that are not pruned, whole network
+    n_remaining       parameters that are left, whole network; of quantized networks the number
+                      of 32-bit parameters that take as many bits
+    intervention      what kind of method it is; that of dense and control cells is "pruning"
     mean_theta_grad   mean of |theta g| over the prunable weights of the dense network
     mean_decay_term   mean of epsilon theta^2 over them; both None where no gradient was taken
     """
@@ -44,6 +45,7 @@ class Cell:
     ratio: float = 1.0
     mean_theta_grad: float | None = None
     mean_decay_term: float | None = None
+    intervention: str = "pruning"
 
     def __str__(self) -> str:
         return self.arm if self.method == NO_METHOD else f"{self.arm} {self.method} {self.ratio:g}"
@@ -59,17 +61,21 @@ class Recorder:
         self.n_params = size_of(net).total
         self.initial_weights = weights_hash(net)
         self.cells: list[dict[str, object]] = []
-        self.failed: list[dict[str, object]] = []
+        self.failed: list[dict[str, Any]] = []
         self.seconds: dict[str, float] = {}
         self._started = now()
-        self._rows: list[dict[str, object]] = []
+        self._rows: list[dict[str, Any]] = []
         self._dense: dict[str, Tensor] = {}
         self._labels = {"test": data.test.labels.cpu(), "validation": data.validation.labels.cpu()}
 
     @property
     def table(self) -> pl.DataFrame:
-        """The rows so far, with the columns of the log."""
-        return pl.DataFrame(self._rows, schema=SCHEMA)
+        """The rows so far, with the columns of the log; the order of cells is always the same."""
+        return pl.DataFrame(sorted(self._rows, key=self._place), schema=SCHEMA)
+
+    def _place(self, row: dict[str, Any]) -> tuple[int, int, float]:
+        methods = [NO_METHOD, *(method.label for method in self.spec.methods)]
+        return ARMS.index(row["arm"]), methods.index(row["method"]), row["ratio"]
 
     def provenance(self, dense: nn.Module) -> dict[str, Any]:
         """Return the provenance of the network that was recorded, given its dense weights."""
@@ -85,7 +91,7 @@ class Recorder:
             "initial_weights_hash": self.initial_weights,
             "dense_weights_hash": weights_hash(dense),
             "cells": self.cells,
-            "failed": self.failed,
+            "failed": sorted(self.failed, key=self._place),
         }
 
     @contextmanager
@@ -177,7 +183,7 @@ def cell_key(spec: NetworkSpec, cell: Cell, split: str) -> dict[str, object]:
     """Return the columns of the log that identify a cell."""
     return {
         **spec.key,
-        "intervention": INTERVENTION,
+        "intervention": cell.intervention,
         "method": cell.method,
         "ratio": cell.ratio,
         "arm": cell.arm,

@@ -10,6 +10,7 @@ from runners.backends import in_company
 from runners.batches import training_batches
 from runners.datasets import Dataset
 from runners.evaluation import stacked_logits, stacked_losses
+from runners.masks import other_tensors, prunable_tensors
 from runners.optimizers import make_optimizer
 from runners.recipe import Recipe, Schedule, learning_rates
 from runners.replicas import Outcome, Replica, diverged, ended
@@ -32,10 +33,7 @@ def train_stack(
     members = in_company(replicas, device)
     stack = Stack([replica.net for replica in members], convolution)
     optimizer = make_optimizer(recipe, stack.leaves)
-    masks = [
-        torch.stack(parts).contiguous() for parts in zip(*(r.masks for r in members), strict=True)
-    ]
-    masked = list(zip(stack.prunable, masks, strict=True))
+    masked = _masked(stack, members)
     orders = [replica.streams.generator("order") for replica in members]
     augmentations = [replica.streams.generator("augmentation") for replica in members]
     steps = math.ceil(len(data.train) / recipe.batch_size)
@@ -75,6 +73,18 @@ def train_stack(
     finite = _finite(stack)
     stack.write_back()
     return [outcomes.get(i) or ended(means[i], finite[i]) for i in range(len(replicas))]
+
+
+def _masked(stack: Stack, members: Sequence[Replica]) -> list[tuple[Tensor, Tensor]]:
+    """Return the stacked tensors of which something is masked in any network, with the masks."""
+    first = members[0].net
+    tensors, columns = prunable_tensors(first), [member.masks for member in members]
+    if any(member.others for member in members):
+        rest = other_tensors(first)
+        whole = tuple(torch.ones_like(tensor) for tensor in rest)
+        tensors, columns = tensors + rest, [(*m.masks, *(m.others or whole)) for m in members]
+    masks = [torch.stack(parts).contiguous() for parts in zip(*columns, strict=True)]
+    return [(stack[tensor], mask) for tensor, mask in zip(tensors, masks, strict=True)]
 
 
 class _Best:

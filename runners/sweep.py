@@ -15,7 +15,7 @@ from distortion.log import is_complete
 from runners.backends import Backend
 from runners.datasets import Dataset, load
 from runners.groups import Shape, make_groups, shape_of
-from runners.masks import size_of
+from runners.methods import METHODS
 from runners.nets import build
 from runners.pool import compute
 from runners.progress import Display
@@ -196,9 +196,9 @@ def check_feasible(
         data, model = datasets[shape[0]], network.model
         _check_validation(network, data)
         net = build(model.name, model.options, data.train.shape, data.n_classes, seed=0)
-        for ratio in network.ratios:
+        for spec in network.methods:
             try:
-                size_of(net).keep(ratio)
+                METHODS[spec.name].check(net, spec, network.ratios, network.recipe)
             except StudyError as error:
                 raise StudyError(f"{shape[1]} on {shape[0]}: {error}") from None
         checked[shape] = data, net

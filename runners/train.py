@@ -1,45 +1,43 @@
 """Training, the one door to it: dense and fine-tuned networks, one by one or stacked.
 
-Each replica brings its own random streams, so what trains beside it changes nothing about it.
+Each network brings its own random streams, so what trains beside it changes nothing about it.
 """
 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from runners.backends import Backend
 from runners.datasets import Dataset
 from runners.halving import in_stacks
 from runners.loop import train_alone
 from runners.recipe import Recipe, Schedule
-from runners.replicas import Outcome, Replica
+from runners.replicas import Outcome, Training
 from runners.stacked import train_stack
 
-AnyReplica = TypeVar("AnyReplica", bound=Replica)
 
-
-def silent(replica: Replica, epochs: int) -> None:
+def silent(training: Training, epochs: int) -> None:
     """Report nothing."""
 
 
 def train(
-    replicas: Iterable[AnyReplica],
+    trainings: Iterable[Training],
     data: Dataset,
-    recipe: Recipe,
-    schedule: Schedule,
     backend: Backend,
-    on_epoch: Callable[[AnyReplica, int], None] = silent,
-) -> Iterator[tuple[AnyReplica, Outcome]]:
-    """Train replicas of one architecture in place; yield each with its outcome, in order.
+    on_epoch: Callable[[Training, int], None] = silent,
+) -> Iterator[tuple[Training, Outcome]]:
+    """Train networks of one architecture in place; yield each with its outcome.
 
-    They are taken when their stack begins. `on_epoch` gets a replica and how many epochs it has
-    gone on; the number is negative where a stack failed and its networks start again.
+    Those of the same recipe and schedule are stacked, in their order, and taken as stacks fill.
+    `on_epoch` gets a training and how many epochs it has gone on; the number is negative where a
+    stack failed and its networks start again.
     """
 
-    def work(stack: Sequence[AnyReplica]) -> list[Outcome]:
+    def work(stack: Sequence[Training]) -> list[Outcome]:
         done: Counter[int] = Counter()
+        recipe, schedule = _way(stack[0])
+        replicas = [training.replica for training in stack]
         start = time.perf_counter()
 
         def report(positions: Iterable[int]) -> None:
@@ -49,10 +47,10 @@ def train(
 
         try:
             if backend.name == "loop":
-                [replica] = stack
+                [replica] = replicas
                 outcomes = [train_alone(replica, data, recipe, schedule, lambda: report([0]))]
             else:
-                outcomes = train_stack(stack, data, recipe, schedule, backend.name, report)
+                outcomes = train_stack(replicas, data, recipe, schedule, backend.name, report)
         except Exception:
             for position, epochs in done.items():
                 on_epoch(stack[position], -epochs)
@@ -60,5 +58,9 @@ def train(
         share = (time.perf_counter() - start) / len(stack)
         return [replace(outcome, seconds=share) for outcome in outcomes]
 
-    for replica, result in in_stacks(replicas, backend.size, work):
-        yield replica, Outcome(None, error=result) if isinstance(result, Exception) else result
+    for training, result in in_stacks(trainings, backend.size, work, _way):
+        yield training, Outcome(None, error=result) if isinstance(result, Exception) else result
+
+
+def _way(training: Training) -> tuple[Recipe, Schedule]:
+    return training.recipe, training.schedule

@@ -21,11 +21,11 @@ from torch import nn
 from runners.backends import LOOP, NAMES, SIZE, Backend
 from runners.datasets import Dataset
 from runners.halving import is_out_of_memory
-from runners.masks import prunable_tensors
+from runners.masking import whole
 from runners.memory import stack_limit
 from runners.provenance import device_name, environment
 from runners.recipe import Recipe
-from runners.replicas import Replica
+from runners.replicas import Training
 from runners.seeds import Streams
 from runners.stacking import refusal
 from runners.train import train
@@ -91,9 +91,10 @@ def _seconds(backend: Backend, net: nn.Module, data: Dataset, recipe: Recipe) ->
     def measure(batches: int) -> float:
         images = data.train.take(torch.arange(batches * recipe.batch_size) % len(data.train))
         few = replace(data, train=images)
-        replicas = [_replica(net, seed) for seed in range(backend.size)]
+        replicas = [whole(copy.deepcopy(net), Streams((seed,))) for seed in range(backend.size)]
+        trainings = [Training(replica, recipe, ((1, 1e-6),)) for replica in replicas]
         start = clock()
-        for _, outcome in train(replicas, few, recipe, ((1, 1e-6),), backend):
+        for _, outcome in train(trainings, few, backend):
             if outcome.error:
                 raise outcome.error
         return (clock() - start) / backend.size / batches
@@ -107,11 +108,6 @@ def _seconds(backend: Backend, net: nn.Module, data: Dataset, recipe: Recipe) ->
         if is_out_of_memory(error):
             return math.inf
         raise
-
-
-def _replica(net: nn.Module, seed: int) -> Replica:
-    net = copy.deepcopy(net)
-    return Replica(net, tuple(map(torch.ones_like, prunable_tensors(net))), Streams((seed,)))
 
 
 @contextmanager

@@ -14,9 +14,10 @@ from pathlib import Path
 import torch
 
 from distortion.log import write_shard
+from runners.bench import Result
 from runners.datasets import Dataset, load
 from runners.groups import Group
-from runners.networkrun import Result, run_networks
+from runners.networkrun import run_networks
 from runners.provenance import environment
 from runners.recorder import reason_of
 from runners.shards import remove_parts
@@ -118,9 +119,7 @@ class Worker:
             remove_parts(network, self.setup.out)
             reports[id(network)] = Throttle(partial(send, i))
         data = self.data(group.networks[0])
-        return run_networks(
-            group.networks, data, self.device, group.backend, lambda spec: reports[id(spec)]
-        )
+        return run_networks(group.networks, data, group.backend, lambda spec: reports[id(spec)])
 
     def _finish(self, network: NetworkSpec, result: Result | Exception) -> Finished | Raised:
         if isinstance(result, Exception):

@@ -14,7 +14,7 @@ Batch normalisation works channel by channel, so over m c channels it is that of
 the batch and in the running statistics.
 """
 
-from runners.stacking.refusal import refusal
+from runners.stacking.refusal import is_hooked, refusal
 from runners.stacking.stack import Stack
 
-__all__ = ["Stack", "refusal"]
+__all__ = ["Stack", "is_hooked", "refusal"]

@@ -36,8 +36,13 @@ def refusal(net: nn.Module, shape: tuple[int, int, int]) -> str | None:
     return None
 
 
+def is_hooked(net: nn.Module) -> bool:
+    """Return whether a network has hooks, as for quantized activations, of which no rule knows."""
+    return any(layer._forward_hooks or layer._forward_pre_hooks for layer in net.modules())
+
+
 def _is_known(layer: nn.Module) -> bool:
-    if type(layer) not in RULES or layer._forward_hooks or layer._forward_pre_hooks:
+    if type(layer) not in RULES or is_hooked(layer):
         return False
     if isinstance(layer, nn.Conv2d):
         return layer.padding_mode == "zeros"

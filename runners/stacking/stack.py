@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from runners.masks import prunable_tensors
 from runners.stacking.convolutions import CONVOLUTIONS
 from runners.stacking.layers import RULES
 
@@ -61,11 +60,6 @@ class Stack:
     def leaves(self) -> list[Tensor]:
         """The stacked parameters as rows, in the order of the network's: what is optimised."""
         return [self._leaves[id(parameter)] for parameter in self.nets[0].parameters()]
-
-    @property
-    def prunable(self) -> list[Tensor]:
-        """The stacked prunable tensors, in the order of the masks."""
-        return [self[tensor] for tensor in prunable_tensors(self.nets[0])]
 
     @torch.no_grad()
     def write_back(self) -> None:

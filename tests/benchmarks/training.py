@@ -144,7 +144,7 @@ def work(way: Way, networks: Sequence[NetworkSpec], data: Dataset) -> None:
         for spec in networks:
             clean_network(spec, data)
         return
-    for _, result in run_networks(networks, data, CPU, way.backend, lambda _: silent):
+    for _, result in run_networks(networks, data, way.backend, lambda _: silent):
         if isinstance(result, Exception):
             raise result
 

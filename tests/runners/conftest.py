@@ -25,6 +25,15 @@ def nothing_is_measured():
         yield
 
 
+@pytest.fixture(autouse=True)
+def denormal_numbers():
+    """Put back what workers that run in the test's own process switch off."""
+    yield
+    import torch
+
+    torch.set_flush_denormal(False)
+
+
 @pytest.fixture(scope="session")
 def cpu():
     """The CPU with one thread, as in a worker."""

@@ -17,6 +17,7 @@ from runners.backends import LOOP
 from runners.cli import main
 from runners.datasets import load
 from runners.groups import Group
+from runners.masks import size_of
 from runners.progress import Display
 from runners.recorder import Recorder
 from runners.shards import read_failure, record_failure
@@ -46,7 +47,7 @@ def run(parsed, out):
 
 def fill(spec, out, cpu):
     data = load(spec.dataset, spec.split_seed, Path(), cpu)
-    write_shard(*run_network(spec, data, cpu), spec.folder(out), spec.run_id)
+    write_shard(*run_network(spec, data), spec.folder(out), spec.run_id)
 
 
 def no_workers(*_):
@@ -143,7 +144,7 @@ def cells(provenance, key="failed"):
 
 
 def run_alone(spec, cpu):
-    return run_network(spec, load(spec.dataset, spec.split_seed, Path(), cpu), cpu)
+    return run_network(spec, load(spec.dataset, spec.split_seed, Path(), cpu))
 
 
 def without(table, method):
@@ -153,7 +154,7 @@ def without(table, method):
 def test_a_method_that_raises_leaves_the_others(cpu, monkeypatch):
     spec = network(method=TWO)
     whole, _ = run_alone(spec, cpu)
-    broken = methods.Method(lambda weights: weights.no_such_thing)
+    broken = methods.Scored(lambda weights: weights.no_such_thing)
     monkeypatch.setitem(methods.METHODS._entries, "random", broken)
     table, provenance = run_alone(spec, cpu)
     assert table.equals(without(whole, "random"))
@@ -186,7 +187,8 @@ def test_fine_tuning_that_raises_leaves_the_other_cells(error, cpu, monkeypatch)
     plain = train.train_stack
 
     def train_stack(stack, *arguments):
-        if any(str(replica.cell) == "finetuned magnitude 2" for replica in stack):
+        kept = [sum(int(mask.sum()) for mask in replica.masks) for replica in stack]
+        if size_of(stack[0].net).keep(2) in kept:  # of finetuned magnitude 2
             raise error
         return plain(stack, *arguments)
 

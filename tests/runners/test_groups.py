@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from distortion.log import is_complete, read_log
-from runners import networkrun, worker
+from runners import arms, worker
 from runners.backends import LOOP, Backend
 from runners.datasets import load
 from runners.groups import Group, make_groups, shape_of
@@ -111,15 +111,15 @@ def test_a_killed_process_costs_only_the_network_that_killed_it(cpu, tmp_path, m
 
 def first_weight(network, cpu, monkeypatch):
     """The first weight of a network when it is pruned."""
-    plain, seen = networkrun.prunings, []
+    plain, seen = arms.compress, []
 
-    def prunings(net, *rest):
-        seen.append(float(prunable_tensors(net)[0].flatten()[0]))
-        return plain(net, *rest)
+    def compress(parent, methods):
+        seen.append(float(prunable_tensors(parent.net)[0].detach().flatten()[0]))
+        return plain(parent, methods)
 
     with monkeypatch.context() as patch:
-        patch.setattr(networkrun, "prunings", prunings)
-        run_network(network, load(network.dataset, 0, Path(), cpu), cpu)
+        patch.setattr(arms, "compress", compress)
+        run_network(network, load(network.dataset, 0, Path(), cpu))
     return seen[0]
 
 

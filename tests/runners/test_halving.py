@@ -7,6 +7,7 @@ from runners import train as door
 from runners.backends import Backend
 from runners.halving import in_stacks, is_out_of_memory
 from runners.recipe import Recipe
+from runners.replicas import Training
 from runners.train import train
 from tests.runners.test_train import make_replica, state
 
@@ -75,6 +76,15 @@ def test_items_are_taken_when_their_stack_begins():
     assert taken == [0, 1, 2]
 
 
+def test_stacks_are_of_one_key_and_fill_up_across_the_others():
+    stacks = []
+    pairs = in_stacks(
+        range(8), 2, lambda stack: stacks.append(list(stack)) or stack, lambda i: i % 3
+    )
+    assert sorted(item for item, _ in pairs) == list(range(8))
+    assert stacks == [[0, 3], [1, 4], [2, 5], [6], [7]]
+
+
 def test_training_goes_on_in_halves_with_the_same_result_and_honest_progress(digits, monkeypatch):
     """Memory runs out in the second epoch of every stack of more than two."""
     plain, stacks, epochs = door.train_stack, [], {}
@@ -90,17 +100,19 @@ def test_training_goes_on_in_halves_with_the_same_result_and_honest_progress(dig
         stacks.append(len(stack))
         return plain(stack, *most, short_of_memory)
 
-    def on_epoch(replica, done):
-        epochs[replica] = epochs.get(replica, 0) + done
+    def on_epoch(training, done):
+        epochs[training] = epochs.get(training, 0) + done
 
-    def replicas():
-        return [make_replica(0.5, streams=make_replica().streams.child(i)) for i in range(5)]
+    def trainings():
+        for i in range(5):
+            replica = make_replica(0.5, streams=make_replica().streams.child(i))
+            yield Training(replica, RECIPE, RECIPE.dense)
 
-    whole = [r for r, _ in train(replicas(), digits, RECIPE, RECIPE.dense, Backend("grouped", 5))]
+    whole = [training for training, _ in train(trainings(), digits, Backend("grouped", 5))]
     monkeypatch.setattr(door, "train_stack", train_stack)
-    pairs = list(train(replicas(), digits, RECIPE, RECIPE.dense, Backend("grouped", 5), on_epoch))
+    pairs = list(train(trainings(), digits, Backend("grouped", 5), on_epoch))
     assert stacks == [5, 3, 2, 1, 2]
     assert all(outcome.is_sound for _, outcome in pairs)
-    for (replica, _), other in zip(pairs, whole, strict=True):
-        assert torch.equal(state(replica.net), state(other.net))
+    for (training, _), other in zip(pairs, whole, strict=True):
+        assert torch.equal(state(training.replica.net), state(other.replica.net))
     assert list(epochs.values()) == [2] * 5

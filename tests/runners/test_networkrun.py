@@ -8,7 +8,7 @@ import torch
 from distortion.errors import DistortionError
 from distortion.log import read_log, write_shard
 from distortion.schema import BY_NAME, CELL
-from runners import networkrun
+from runners import arms, bench, networkrun
 from runners.datasets import load
 from runners.networkrun import run_networks
 from runners.report import silent
@@ -23,7 +23,7 @@ METHODS = [
 
 def run(cpu, **changes):
     spec = network(**changes)
-    return run_network(spec, load(spec.dataset, spec.split_seed, Path(), cpu), cpu)
+    return run_network(spec, load(spec.dataset, spec.split_seed, Path(), cpu))
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_the_ratio_reached_is_logged(result):
 def test_n_remaining_is_the_number_of_weights_that_are_not_zero(cpu, monkeypatch):
     """Counted on the networks themselves, after fine-tuning."""
     seen = []
-    plain = networkrun._settle
+    plain = networkrun.settle
 
     def settle(candidate, outcome, evaluation):
         matrices = [p for p in candidate.net.parameters() if p.ndim == 2]
@@ -103,7 +103,8 @@ def test_n_remaining_is_the_number_of_weights_that_are_not_zero(cpu, monkeypatch
         seen.append((candidate.cell.arm, n_params - zeros, candidate.cell.n_remaining))
         return plain(candidate, outcome, evaluation)
 
-    monkeypatch.setattr(networkrun, "_settle", settle)
+    for module in (arms, networkrun):
+        monkeypatch.setattr(module, "settle", settle)
     run(cpu)
     assert len(seen) == 6
     for _, counted, logged in seen:
@@ -194,7 +195,7 @@ def test_hostile_names_stay_data(cpu, tmp_path):
         assert tmp_path in folder.resolve().parents
         if i == 0:
             data = load(spec.dataset, 0, tmp_path, cpu)
-            write_shard(*run_network(spec, data, cpu), folder, spec.run_id)
+            write_shard(*run_network(spec, data), folder, spec.run_id)
             assert set(read_log(tmp_path).table["method"]) == {"none", name}
     assert len({network(name=name).folder(tmp_path) for name in names}) == len(names)
 
@@ -206,7 +207,7 @@ def test_progress_adds_up(cpu):
         calls.append((cell, epochs, cells))
 
     spec = network(method=METHODS)
-    run_network(spec, load(spec.dataset, 0, Path(), cpu), cpu, report)
+    run_network(spec, load(spec.dataset, 0, Path(), cpu), report)
     assert sum(epochs for _, epochs, _ in calls) == spec.n_epochs
     assert sum(done for _, _, done in calls) == spec.n_cells
     assert {"dense", "control", "finetuned undecayed-matched 10"} <= {cell for cell, _, _ in calls}
@@ -222,10 +223,10 @@ def test_networks_of_a_group_are_as_if_each_were_alone(cpu):
     data = load(specs[0].dataset, 0, Path(), cpu)
     for backend in BACKENDS:
         small = replace(backend, size=min(5, backend.size))  # stacks across networks
-        group = list(run_networks(specs, data, cpu, small, lambda _: silent))
+        group = list(run_networks(specs, data, small, lambda _: silent))
         assert [spec for spec, _ in group] == list(specs)
         for spec, (table, provenance) in group:
-            alone, _ = run_network(spec, data, cpu, backend=backend)
+            alone, _ = run_network(spec, data, backend=backend)
             assert table.equals(alone)
             assert provenance["backend"] == str(small)
 
@@ -233,23 +234,22 @@ def test_networks_of_a_group_are_as_if_each_were_alone(cpu):
 def test_a_network_that_cannot_be_built_or_pruned_leaves_the_others_of_its_group(cpu, monkeypatch):
     specs = study(seeds=4).networks
     data = load(specs[0].dataset, 0, Path(), cpu)
-    plain_build, plain_prunings = networkrun.build, networkrun.prunings
+    plain_build, plain_compress = bench.build, arms.compress
 
     def build(*arguments, seed):
         if seed == specs[1].streams.seed("weights"):
             raise RuntimeError("no weights")
         return plain_build(*arguments, seed=seed)
 
-    def prunings(net, data, spec):
-        if spec.seed == 2:
+    def compress(parent, methods):
+        if parent.streams.seed("weights") == specs[2].streams.seed("weights"):
             raise RuntimeError("no scores")
-        return plain_prunings(net, data, spec)
+        yield from plain_compress(parent, methods)
 
-    monkeypatch.setattr(networkrun, "build", build)
-    monkeypatch.setattr(networkrun, "prunings", prunings)
+    monkeypatch.setattr(bench, "build", build)
+    monkeypatch.setattr(arms, "compress", compress)
     results = {
-        spec.seed: result
-        for spec, result in run_networks(specs, data, cpu, STACKED, lambda _: silent)
+        spec.seed: result for spec, result in run_networks(specs, data, STACKED, lambda _: silent)
     }
     assert [str(results[i]) for i in (1, 2)] == ["no weights", "no scores"]
     for i in (0, 3):

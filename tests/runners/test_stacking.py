@@ -13,10 +13,11 @@ from runners.evaluation import evaluate
 from runners.masks import prunable_tensors
 from runners.nets import build
 from runners.recipe import Recipe
-from runners.replicas import Replica
+from runners.replicas import Replica, Training
 from runners.seeds import Streams
 from runners.stacking import Stack, refusal
 from runners.train import train
+from tests.runners.studies import train_replicas
 
 SHAPES = {
     "mlp-small": (1, 8, 8),
@@ -70,9 +71,7 @@ def make_replica(name, seed, dtype=torch.float32):
 
 def trained(name, data, recipe, backend, seeds=(0, 1, 2), dtype=torch.float32):
     replicas = [make_replica(name, seed, dtype) for seed in seeds]
-    pairs = list(train(replicas, data, recipe, recipe.dense, backend))
-    assert [replica for replica, _ in pairs] == replicas
-    return replicas, [outcome for _, outcome in pairs]
+    return replicas, train_replicas(replicas, data, recipe, recipe.dense, backend)
 
 
 def state(net):
@@ -116,12 +115,13 @@ def test_a_network_that_diverges_leaves_the_others_as_they_are(backend, cpu):
     replicas = [make_replica("lenet", seed) for seed in range(3)]
     with torch.no_grad():
         next(replicas[1].net.parameters()).mul_(1e30)
-    epochs = dict.fromkeys(replicas, 0)
+    trainings = [Training(replica, SGD, SGD.dense) for replica in replicas]
+    epochs = dict.fromkeys(trainings, 0)
 
-    def on_epoch(replica, done):
-        epochs[replica] += done
+    def on_epoch(training, done):
+        epochs[training] += done
 
-    outcomes = [end for _, end in train(replicas, data, SGD, SGD.dense, backend, on_epoch)]
+    outcomes = [end for _, end in train(trainings, data, backend, on_epoch)]
     assert "in epoch 1" in outcomes[1].failure
     assert not math.isfinite(outcomes[1].train_loss)
     assert list(epochs.values()) == [3, 0, 3]

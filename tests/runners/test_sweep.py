@@ -87,7 +87,7 @@ def fill(parsed, out, cpu):
     """Compute all networks of a study here, without workers."""
     for network in parsed.networks:
         data = load(network.dataset, network.split_seed, Path(), cpu)
-        write_shard(*run_network(network, data, cpu), network.folder(out), network.run_id)
+        write_shard(*run_network(network, data), network.folder(out), network.run_id)
 
 
 @pytest.mark.slow

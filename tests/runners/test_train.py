@@ -14,8 +14,7 @@ from runners.nets import build
 from runners.recipe import Recipe, learning_rates
 from runners.replicas import Replica
 from runners.seeds import Streams
-from runners.train import train
-from tests.runners.studies import BACKENDS
+from tests.runners.studies import BACKENDS, train_replicas
 
 RECIPE = Recipe(dense=((2, 0.1),), finetune=((1, 0.05),), batch_size=40)
 STREAMS = Streams((0,))
@@ -47,8 +46,7 @@ def backend(request):
 
 
 def train_one(replica, data, backend, recipe=RECIPE, schedule=RECIPE.dense):
-    [(trained, outcome)] = train([replica], data, recipe, schedule, backend)
-    assert trained is replica
+    [outcome] = train_replicas([replica], data, recipe, schedule, backend)
     return outcome
 
 
@@ -101,8 +99,8 @@ def test_a_replica_does_not_depend_on_its_company(digits, backend):
     alone, among = make_replica(), make_replica()
     other = make_replica(share=0.5, streams=STREAMS.child("other"))
     train_one(alone, digits, backend)
-    outcomes = list(train([other, among], digits, RECIPE, RECIPE.dense, backend))
-    assert len(outcomes) == 2
+    outcomes = train_replicas([other, among], digits, RECIPE, RECIPE.dense, backend)
+    assert all(outcome.is_sound for outcome in outcomes)
     assert torch.equal(state(among.net), state(alone.net))
     assert not torch.equal(state(other.net), state(alone.net))
 
