@@ -117,11 +117,11 @@ class Sweep:
             if shape in backends:
                 continue
             data, net = checked[shape]
-            backends[shape], reason = choose(
+            backends[shape], notes = choose(
                 self.backend, net, data, network.recipe, device, self.jobs
             )
-            if reason:
-                display.note(f"{shape[1]} on {shape[0]} is trained one by one: {reason}.")
+            for note in notes:
+                display.note(f"{shape[1]} on {shape[0]} {note}.")
         return backends
 
     def _record(self, network: NetworkSpec, problem: Raised, display: Display) -> None:
