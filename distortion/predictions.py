@@ -20,7 +20,6 @@ from distortion.log import RecallLog, read_log
 from distortion.rules import in_words
 from distortion.schema import CELL, COUNTS, DENSE, NETWORK
 
-PredictionSource: TypeAlias = "str | os.PathLike[str] | pl.DataFrame | Predictions"
 Classes = NDArray[np.uint16]
 # Cells that agree in these are tested on the same images.
 IMAGES: Final = ("study", "dataset", "split")
@@ -71,6 +70,9 @@ class Predictions:
         """The images that cells of one data set and split share, and what they predict (K, n)."""
         [images] = [s for s in self.sets if 0 <= cells[0] - s.first < len(s.predicted)]
         return images, images.predicted[np.asarray(cells) - images.first]
+
+
+PredictionSource: TypeAlias = str | os.PathLike[str] | pl.DataFrame | Predictions
 
 
 def read_predictions(source: PredictionSource) -> Predictions:
