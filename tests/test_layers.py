@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"schema", "errors"},
     {"labels", "escape"},
-    {"columns", "rules", "weaknesses", "log", "predictions"},
+    {"columns", "rules", "weaknesses", "log", "layouts", "predictions"},
     {"measures"},
     {"designs"},
     {"counts"},
