@@ -127,13 +127,12 @@ def test_predictions_lie_between_the_bounds_of_counts_and_reach_both() -> None:
 
 
 def test_estimates_stay_and_false_positives_get_an_interval() -> None:
-    compressed = pl.col("arm") == "finetuned"
-    table = pl.concat(
-        [
-            answers(8, n=4000, wrong=0.2).filter(~compressed),
-            answers(8, n=4000, wrong=0.35).filter(compressed),
-        ]
-    )
+    rows = answers(8, n=2000).rows(named=True)
+    for row in rows:
+        if row["arm"] == "finetuned":  # half of class 3 becomes class 0: an effect beyond noise
+            pairs = zip(row["labels"], row["predicted"], range(2000), strict=True)
+            row["predicted"] = [0 if label == 3 and i < 1000 else said for label, said, i in pairs]
+    table = pl.DataFrame(rows)
     log = ds.recount(table)
     bare = log.drop("kept", "predicted")
     plain, exact, completed = (

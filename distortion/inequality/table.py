@@ -79,7 +79,7 @@ def inequality(
         `distortion.resampling.images`. "both" always takes the upper bound
     predictions : of the networks of the log (what `distortion.read_predictions` reads). They do
         tell: the same images are redrawn for all networks, and the interval is no bound but the
-        bootstrap's own, see `distortion.resampling.joint`. CEV and SDE have one then, too
+        bootstrap's own, also for CEV and SDE; see `distortion.resampling.joint`
 
     Returns
     -------
