@@ -31,6 +31,8 @@ PROVENANCE = "distortion:provenance"
 FAILURE = ".failed.json"
 # Parquet, but by its name no shard, whether a folder is searched or a pattern ends in .parquet.
 PREDICTIONS = ".predictions.pq"
+# The lowest level of zstd that finds the labels of one cell again in the next.
+LABELS_ONCE = 14
 FAILED = pl.Schema({c: BY_NAME[c].dtype for c in CELL} | {"reason": pl.String()})
 
 
@@ -119,7 +121,7 @@ def write_shard(
     text = json.dumps(provenance, indent=1, sort_keys=True, default=str)
     _replace(folder / f"{run_id}.json", text.encode())
     if predictions is not None:
-        _replace(folder / f"{run_id}{PREDICTIONS}", _parquet(predictions))
+        _replace(folder / f"{run_id}{PREDICTIONS}", _parquet(predictions, level=LABELS_ONCE))
     path = _replace(folder / f"{run_id}.parquet", _parquet(table))
     (folder / f"{run_id}{FAILURE}").unlink(missing_ok=True)
     return path
@@ -278,9 +280,11 @@ def _failed_cells(provenance: Sequence[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=FAILED, strict=False)
 
 
-def _parquet(table: pl.DataFrame, metadata: dict[str, str] | None = None) -> bytes:
+def _parquet(
+    table: pl.DataFrame, metadata: dict[str, str] | None = None, level: int | None = None
+) -> bytes:
     buffer = io.BytesIO()
-    table.write_parquet(buffer, compression="zstd", metadata=metadata)
+    table.write_parquet(buffer, compression="zstd", compression_level=level, metadata=metadata)
     return buffer.getvalue()
 
 
