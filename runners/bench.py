@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 from torch import nn
@@ -19,7 +19,13 @@ from runners.report import Report
 from runners.study import NetworkSpec
 from runners.train import train
 
-Result = tuple[pl.DataFrame, dict[str, Any]]
+
+class Result(NamedTuple):
+    """What a network leaves: rows of the log, provenance, and predictions if the study asks."""
+
+    table: pl.DataFrame
+    provenance: dict[str, Any]
+    predictions: pl.DataFrame | None
 
 
 @dataclass(eq=False)
@@ -37,8 +43,9 @@ class Run:
 
     @property
     def result(self) -> Result:
-        """The rows of the network and its provenance."""
-        return self.recorder.table, self.recorder.provenance(self.net)
+        """What the network leaves."""
+        recorder = self.recorder
+        return Result(recorder.table, recorder.provenance(self.net), recorder.predictions)
 
 
 @dataclass(frozen=True, eq=False)

@@ -124,10 +124,10 @@ class Worker:
     def _finish(self, network: NetworkSpec, result: Result | Exception) -> Finished | Raised:
         if isinstance(result, Exception):
             return raised(result)
-        table, provenance = result
+        table, provenance, predictions = result
         try:
-            folder = network.folder(self.setup.out)
-            write_shard(table, provenance | self.environment, folder, network.run_id)
+            folder, record = network.folder(self.setup.out), provenance | self.environment
+            write_shard(table, record, folder, network.run_id, predictions)
         except Exception as error:  # whatever it is, the other networks go on
             return raised(error)
         cells, failed = provenance["cells"], provenance["failed"]

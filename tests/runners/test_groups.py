@@ -60,10 +60,10 @@ def test_a_network_that_cannot_be_written_leaves_the_others_of_its_group(tmp_pat
     networks = study(seeds=3).networks
     plain, sent = worker.write_shard, []
 
-    def write_shard(table, provenance, folder, run_id):
+    def write_shard(table, provenance, folder, run_id, predictions):
         if run_id == networks[1].run_id:
             raise OSError("No space left on device")
-        return plain(table, provenance, folder, run_id)
+        return plain(table, provenance, folder, run_id, predictions)
 
     monkeypatch.setattr(worker, "write_shard", write_shard)
     ours = Worker(Setup(tmp_path, Path(), "cpu", ()))
