@@ -39,11 +39,10 @@ def open_engine(
         yield Local()
     elif name == "ray":
         with missing("ray"):
-            from runners.engines.ray import Ray, RayOptions
-        with Ray(
-            RayOptions(**read_table(given, dataclass_fields(RayOptions), where)), plugins
-        ) as r:
-            yield r
+            from runners.engines.ray import RayOptions, connected
+        table = read_table(given, dataclass_fields(RayOptions), where)
+        with connected(RayOptions(**table).check(where), plugins) as engine:
+            yield engine
     else:
         with missing("submitit"):
             from runners.engines.slurm import Submitit

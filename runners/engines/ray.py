@@ -9,9 +9,9 @@ import sys
 import sysconfig
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import ray
@@ -44,7 +44,6 @@ from runners.worker import Computed, Message, Setup, Step, keep, raised
 
 PAUSE = 5.0  # seconds after which the size of the cluster is looked at again
 NODE_LOST = (NodeDiedError, LocalRayletDiedError, ObjectLostError)
-WORKER_DIED = (WorkerCrashedError, OutOfMemoryError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +62,14 @@ class RayOptions:
     gpus: float = 0.0
     memory: float = 0.0
 
+    def check(self, where: str) -> Self:
+        """Return the options themselves; raise StudyError if Ray cannot reserve what they say."""
+        if min(self.cpus, self.gpus, self.memory) < 0 or not (self.cpus or self.gpus):
+            raise StudyError(f"{where}: cpus, gpus and memory must not be negative, nor all be 0.")
+        if self.gpus > 1:
+            raise StudyError(f"{where}: gpus must be at most 1, which is all that a worker uses.")
+        return self
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -72,38 +79,35 @@ class Task:
     missing: set[int]
 
 
-class Ray:
-    """A Ray cluster."""
-
-    def __init__(self, options: RayOptions, plugins: Sequence[str]) -> None:
-        self.options = options
-        self.plugins = plugins
-        self.gpus = 0.0
-        self.grows = True
-
-    def __enter__(self) -> Self:
-        address = self.options.address
+@contextmanager
+def connected(options: RayOptions, plugins: Sequence[str]) -> Iterator["Ray"]:
+    """Give a Ray cluster; tasks that still run at the end of the block are ended."""
+    with redirect_stdout(sys.stderr):  # Ray prints what nodes say about their end
         try:
             ray.init(
-                address=address,
-                runtime_env={"py_modules": [str(path) for path in sources(self.plugins)]},
+                address=options.address,
+                runtime_env={"py_modules": [str(path) for path in sources(plugins)]},
                 log_to_driver=False,
                 logging_level=logging.ERROR,
             )
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise StudyError(
-                f"The Ray cluster {address!r} cannot be reached ({error}). Start one with `ray "
-                "start --head`, name one with -E address=HOST:PORT, or try -E address=local."
+                f"The Ray cluster {options.address!r} cannot be reached ({error}). Start one with "
+                "`ray start --head`, name one with -E address=HOST:PORT, or use -E address=local."
             ) from error
-        return self
+        try:
+            yield Ray(options)
+        finally:
+            ray.shutdown()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        ray.shutdown()  # ends the tasks of this driver
+
+class Ray:
+    """A Ray cluster that this process is connected to."""
+
+    def __init__(self, options: RayOptions) -> None:
+        self.options = options
+        self.gpus = 0.0
+        self.grows = True
 
     def settle(self, device: str, jobs: int | None) -> tuple[str, int]:
         """Choose GPUs if the cluster has some; by default as many groups as it has room for."""
@@ -158,9 +162,8 @@ class Ray:
                 group = waiting.popleft()
                 for network in group.networks:
                     remove_parts(network, setup.out)
-                data = stored[group.networks[0].dataset.label]
-                task = serve.remote(group, setup, data)
-                tasks[task] = Task(group, set(range(len(group.networks))))
+                stream: Any = serve.remote(group, setup, stored[group.networks[0].dataset.label])
+                tasks[stream] = Task(group, set(range(len(group.networks))))
                 yield from found(waiting, setup.out)
             if not tasks:
                 return
@@ -169,10 +172,10 @@ class Ray:
                 jobs = max(jobs, self._room())
             for stream in ready:
                 task = tasks[stream]
-                for network, message, group in _receive(stream, task, setup.out, tries):
+                for network, message, again in _receive(stream, task, setup.out, tries):
                     yield network, message
-                    if group:
-                        waiting.append(group)
+                    if again:
+                        waiting.append(again)
                 if not task.missing:
                     del tasks[stream]
 
@@ -188,13 +191,10 @@ class Ray:
 
     def _room(self) -> int:
         """Return how many workers the nodes have room for."""
-        names = {"CPU": self.options.cpus, "GPU": self.gpus}
+        wanted = {"CPU": self.options.cpus, "GPU": self.gpus}
+        shares = {name: share for name, share in wanted.items() if share}
         return sum(
-            min(
-                int(node["Resources"].get(name, 0) / share)
-                for name, share in names.items()
-                if share
-            )
+            min(int(node["Resources"].get(name, 0) / share) for name, share in shares.items())
             for node in ray.nodes()
             if node["Alive"]
         )
@@ -207,7 +207,7 @@ def _receive(
     networks = task.group.networks
     try:
         position, message = ray.get(next(stream))
-    except (*NODE_LOST, *WORKER_DIED, RayTaskError, StopIteration) as error:
+    except (RayError, StopIteration) as error:
         missing = [networks[position] for position in sorted(task.missing)]
         task.missing.clear()
         backend = task.group.backend
@@ -215,10 +215,12 @@ def _receive(
             yield from tries.after_loss(missing, backend, "its node was lost")
         elif isinstance(error, OutOfMemoryError):
             yield from tries.after_death(missing, backend, "Ray ended it for lack of memory")
-        elif isinstance(error, WORKER_DIED):
+        elif isinstance(error, WorkerCrashedError):
             yield from tries.after_death(missing, backend, "its worker process died")
+        elif isinstance(error, RayTaskError):
+            yield from ((network, raised(error.cause), None) for network in missing)
         else:
-            yield from ((network, raised(error), None) for network in missing)
+            yield from tries.after_death(missing, backend, f"its task ended early ({error})")
         return
     network = networks[position]
     if isinstance(message, Computed):
