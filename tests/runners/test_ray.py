@@ -2,7 +2,8 @@
 
 import pytest
 
-from runners.worker import Again, Finished
+from runners.shards import read_failure
+from runners.worker import Again, Finished, Raised
 from tests.runners.engines import LONGER, Recording, run, table
 from tests.runners.studies import study
 
@@ -40,3 +41,14 @@ def test_a_lost_node_changes_nothing_in_the_table(cluster, tmp_path):
     assert sorted(ends) == list(range(8))
     run("local", [], parsed, tmp_path / "local", Recording())
     assert table(tmp_path / "ray").equals(table(tmp_path / "local"))
+
+
+def test_a_network_that_kills_its_worker_twice_is_given_up(cluster, tmp_path, killer):
+    """Its plugin is not on the path of the nodes: the source travels with the study."""
+    parsed, out = killer(seeds=3, killed=1), tmp_path / "out"
+    display = Recording()
+    [(network, raised)] = run("ray", [f"address={cluster.address}"], parsed, out, display, jobs=1)
+    assert (network.seed, display.of(1)) == (1, [Again, Raised])
+    assert raised.reason == "its worker process died, 2 times"
+    assert sorted(table(out)["seed"].unique()) == [0, 2]
+    assert "died" in read_failure(network, out)["reason"]
