@@ -5,11 +5,13 @@ import traceback
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 
 from distortion.errors import DistortionError, StudyError
+from distortion.places import is_url, place
 from runners.backends import NAMES
 from runners.datasets import DATASETS
 from runners.engines import NAMES as ENGINES
@@ -25,10 +27,26 @@ from runners.tuning import AUTO
 SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
 
+
+class Place(click.Path):
+    """A path, or the URL of a folder in an object store."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a path, or what stands for one."""
+        if not isinstance(value, str) or not is_url(value):
+            return super().convert(value, param, ctx)
+        if value.startswith("memory://"):
+            self.fail("memory:// would be lost with this process.", param, ctx)
+        try:
+            return place(value)
+        except DistortionError as error:
+            self.fail(str(error), param, ctx)
+
+
 study_argument = click.argument("study")
 out_option = click.option(
-    "-o", "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("data"),
-    help="Folder of all logs; the study gets a folder of its own in it.",
+    "-o", "--out", type=Place(path_type=Path, file_okay=False), default=Path("data"),
+    help="Folder of all logs, or its URL (s3://...); the study gets a folder of its own in it.",
 )  # fmt: skip
 plugin_option = click.option(
     "--plugin", "plugins", multiple=True, metavar="MODULE",

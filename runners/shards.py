@@ -10,6 +10,7 @@ import polars as pl
 
 from distortion.errors import StudyError
 from distortion.log import FAILURE, is_complete, write_failure
+from distortion.places import readable
 from distortion.schema import DENSE
 from runners.provenance import now
 from runners.recorder import Cell, cell_key
@@ -26,7 +27,7 @@ def damaged(network: NetworkSpec, out: Path) -> str | None:
     if not provenance.exists():
         return f"{provenance} is missing."
     try:
-        pl.read_parquet(shard, glob=False)
+        pl.read_parquet(readable(shard), glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         return f"{shard} is damaged ({str(error).splitlines()[0]})."
     try:

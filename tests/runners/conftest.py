@@ -68,7 +68,7 @@ def killer(cpu, tmp_path, monkeypatch):
     from tests.runners.killers import SOURCE, first_weight
     from tests.runners.studies import study
 
-    (tmp_path / "killer.py").write_text(SOURCE)
+    (tmp_path / "killer.py").write_text(SOURCE.replace("KILLED", "nan"))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.delitem(sys.modules, "killer", raising=False)
@@ -76,7 +76,8 @@ def killer(cpu, tmp_path, monkeypatch):
     def make(killed, **changes):
         parsed = study(method={"name": "moody"}, plugins=["killer"], **changes)
         [network] = [n for n in parsed.networks if n.seed == killed]
-        monkeypatch.setenv("KILLED", str(first_weight(network, cpu, monkeypatch)))
+        weight = str(first_weight(network, cpu, monkeypatch))
+        (tmp_path / "killer.py").write_text(SOURCE.replace("KILLED", weight))
         return parsed
 
     return make

@@ -12,7 +12,7 @@ import os, signal
 import runners
 
 def moody(weights):
-    if float(weights.theta[0]) == float(os.environ.get("KILLED", "nan")):
+    if float(weights.theta[0]) == float("KILLED"):
         os.kill(os.getpid(), signal.SIGKILL)
     return weights.theta.abs()
 

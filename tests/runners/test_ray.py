@@ -1,14 +1,24 @@
 """The Ray engine on a real cluster of several nodes, all on this machine."""
 
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
 import pytest
 
+from distortion.errors import StudyError
+from distortion.log import read_log
+from distortion.places import place
 from runners.shards import read_failure
+from runners.studyfile import template
 from runners.worker import Again, Finished, Raised
 from tests.runners.engines import LONGER, Recording, run, table
 from tests.runners.studies import study
 
 pytest.importorskip("ray", reason="Ray is not installed")
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -25,7 +35,8 @@ def cluster():
 
 
 def test_a_lost_node_changes_nothing_in_the_table(cluster, tmp_path):
-    parsed = study(seeds=8, recipe=LONGER)
+    """The log is in an object store, which nodes do not need to reach."""
+    parsed, out = study(seeds=8, recipe=LONGER), place(f"memory://{uuid.uuid4().hex}/logs")
     nodes = list(cluster.worker_nodes)
 
     def lose(network, message):
@@ -34,13 +45,13 @@ def test_a_lost_node_changes_nothing_in_the_table(cluster, tmp_path):
             nodes.clear()
 
     display = Recording(lose)
-    assert run("ray", [f"address={cluster.address}"], parsed, tmp_path / "ray", display) == []
+    assert run("ray", [f"address={cluster.address}"], parsed, out, display) == []
     assert {kind for _, kind in display.messages} == {Again, Finished}
     assert "its node was lost; computed again later" in display.printed
     ends = [seed for seed, kind in display.messages if kind is Finished]
     assert sorted(ends) == list(range(8))
     run("local", [], parsed, tmp_path / "local", Recording())
-    assert table(tmp_path / "ray").equals(table(tmp_path / "local"))
+    assert table(str(out)).equals(table(tmp_path / "local"))
 
 
 def test_a_network_that_kills_its_worker_twice_is_given_up(cluster, tmp_path, killer):
@@ -52,3 +63,19 @@ def test_a_network_that_kills_its_worker_twice_is_given_up(cluster, tmp_path, ki
     assert raised.reason == "its worker process died, 2 times"
     assert sorted(table(out)["seed"].unique()) == [0, 2]
     assert "died" in read_failure(network, out)["reason"]
+
+
+def test_the_command_starts_ray_where_asked_and_prints_the_folder_only(tmp_path):
+    (tmp_path / "small.toml").write_text(template())
+    command = [sys.executable, "-m", "runners", "run", str(tmp_path / "small.toml")]
+    options = ["-o", str(tmp_path / "out"), "--engine", "ray", "-E", "address=local", "--jobs", "1"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{tmp_path / 'out' / 'small'}\n"
+    assert read_log(tmp_path / "out").table.height > 0
+    assert "Traceback" not in done.stderr
+
+
+def test_a_cluster_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(StudyError, match=r"The Ray cluster 'auto' cannot be reached.*ray start"):
+        run("ray", [], study(seeds=1), tmp_path, Recording())
