@@ -66,6 +66,11 @@ class RayOptions:
         """Return the options themselves; raise StudyError if Ray cannot reserve what they say."""
         if min(self.cpus, self.gpus, self.memory) < 0 or not (self.cpus or self.gpus):
             raise StudyError(f"{where}: cpus, gpus and memory must not be negative, nor all be 0.")
+        if self.address.startswith("ray://"):
+            raise StudyError(
+                f"{where}: results cannot stream to a Ray client ({self.address}). Run the command "
+                "on a machine of the cluster, for example by `ray job submit`."
+            )
         if self.gpus > 1:
             raise StudyError(f"{where}: gpus must be at most 1, which is all that a worker uses.")
         return self

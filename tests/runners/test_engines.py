@@ -38,6 +38,7 @@ def test_options_are_read_as_in_toml_or_as_they_are():
         ("ray", ["gpus=many"], r"--engine ray: gpus must be a number"),
         ("ray", ["gpus=2"], r"gpus must be at most 1"),
         ("ray", ["cpus=0"], r"must not be negative, nor all be 0"),
+        ("ray", ["address=ray://head:10001"], r"cannot stream to a Ray client .*ray job submit"),
         ("submitit", ["cluster=pbs"], r'cluster is "slurm" or "local"'),
     ],
 )
@@ -94,3 +95,37 @@ def test_letters_are_read_once_and_whole(tmp_path):
         post(file, "other", Again())
     assert box.empty() == [("other", Again())]
     assert box.empty() == []
+
+
+@pytest.fixture
+def ray():
+    return pytest.importorskip("ray", reason="Ray is not installed")
+
+
+def test_a_cluster_that_cannot_be_reached_is_an_error(ray, monkeypatch):
+    def init(**_):
+        raise ConnectionError("no cluster")
+
+    monkeypatch.setattr(ray, "init", init)
+    message = r"cluster 'auto' cannot be reached \(no cluster\).*ray start --head"
+    with pytest.raises(StudyError, match=message), open_engine("ray", (), (), print):
+        pass
+
+
+def test_workers_share_gpus_and_their_number_follows_from_the_nodes(ray, monkeypatch):
+    from runners.engines.ray import Ray, RayOptions
+
+    nodes = [
+        {"Alive": True, "Resources": {"CPU": 16.0, "GPU": 2.0}},
+        {"Alive": True, "Resources": {"CPU": 3.0, "GPU": 1.0}},
+        {"Alive": True, "Resources": {"CPU": 8.0}},
+        {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}},
+    ]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 27.0, "GPU": 3.0})
+    assert Ray(RayOptions(gpus=0.25)).settle("auto", None) == ("cuda", 8 + 3)
+    assert Ray(RayOptions()).settle("auto", None) == ("cuda", 3)
+    assert Ray(RayOptions(cpus=2)).settle("cpu", None) == ("cpu", 8 + 1 + 4)
+    assert Ray(RayOptions(cpus=100)).settle("cpu", 5) == ("cpu", 5)
+    with pytest.raises(StudyError, match=r"has room for a worker .*num_cpus.*--jobs"):
+        Ray(RayOptions(cpus=100)).settle("cpu", None)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from distortion.errors import StudyError
 from distortion.log import read_log
 from distortion.places import place
 from runners.shards import read_failure
@@ -74,8 +73,3 @@ def test_the_command_starts_ray_where_asked_and_prints_the_folder_only(tmp_path)
     assert done.stdout == f"{tmp_path / 'out' / 'small'}\n"
     assert read_log(tmp_path / "out").table.height > 0
     assert "Traceback" not in done.stderr
-
-
-def test_a_cluster_that_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(StudyError, match=r"The Ray cluster 'auto' cannot be reached.*ray start"):
-        run("ray", [], study(seeds=1), tmp_path, Recording())
