@@ -12,7 +12,7 @@ from rich.console import Console
 
 from distortion.errors import DistortionError, StudyError
 from distortion.places import is_url, place
-from runners.backends import NAMES
+from runners.backends import LABELS
 from runners.datasets import DATASETS
 from runners.engines import NAMES as ENGINES
 from runners.engines import open_engine
@@ -103,9 +103,10 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
     help="Worker processes.",
 )  # fmt: skip
 @click.option(
-    "--backend", type=click.Choice([AUTO, *NAMES]), default=AUTO,
+    "--backend", type=click.Choice([AUTO, *LABELS]), default=AUTO,
     envvar="DISTORTION_BACKEND", show_envvar=True,
-    help="Train networks one by one (loop) or stacked; auto measures once what is the fastest.",
+    help="Train networks one by one (loop) or stacked, with steps compiled or, on a GPU, replayed "
+    "as graphs; auto measures once what is the fastest.",
 )  # fmt: skip
 @plugin_option
 @click.option("--quiet", is_flag=True, help="Show problems only.")

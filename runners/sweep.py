@@ -124,11 +124,11 @@ class Sweep:
             shape = shape_of(network)
             if shape in backends:
                 continue
-            backends[shape], reason = self.engine.choose(
+            backends[shape], notes = self.engine.choose(
                 self.backend, network, datasets[shape[0]], self.setup, self.jobs
             )
-            if reason:
-                display.note(f"{shape[1]} on {shape[0]} is trained one by one: {reason}.")
+            for note in notes:
+                display.note(f"{shape[1]} on {shape[0]} {note}.")
         return backends
 
     def _record(self, network: NetworkSpec, problem: Raised, display: Display) -> None:

@@ -7,6 +7,7 @@ from runners.backends import Backend
 from runners.datasets import Dataset
 from runners.groups import Group
 from runners.study import NetworkSpec
+from runners.tuning import Notes
 from runners.worker import Message, Setup
 
 Messages = Generator[tuple[NetworkSpec, Message], None, None]
@@ -20,7 +21,7 @@ class Engine(Protocol):
 
     def choose(
         self, wanted: str, network: NetworkSpec, data: Dataset, setup: Setup, jobs: int
-    ) -> tuple[Backend, str | None]:
+    ) -> tuple[Backend, Notes]:
         """Return the back-end for networks like this one, as `tuning.choose` does, found there."""
 
     def compute(

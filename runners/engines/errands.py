@@ -12,7 +12,7 @@ from runners.datasets import Dataset
 from runners.groups import Group
 from runners.nets import build
 from runners.study import NetworkSpec
-from runners.tuning import choose
+from runners.tuning import Notes, choose
 from runners.worker import Computed, Deliver, Message, Send, Setup, Worker, raised
 
 Item = tuple[int, Message | Computed]  # the position of a network in its group
@@ -20,7 +20,7 @@ Item = tuple[int, Message | Computed]  # the position of a network in its group
 
 def choose_for(
     wanted: str, network: NetworkSpec, data: Dataset, device: torch.device, jobs: int
-) -> tuple[Backend, str | None]:
+) -> tuple[Backend, Notes]:
     """Return the back-end for networks like this one on a device that `jobs` workers share."""
     model, shape = network.model, data.train.shape
     net = build(model.name, model.options, shape, data.n_classes, seed=0)

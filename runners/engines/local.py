@@ -13,6 +13,7 @@ from runners.engines.engine import Messages
 from runners.engines.errands import choose_for
 from runners.groups import Group
 from runners.study import NetworkSpec
+from runners.tuning import Notes
 from runners.worker import Setup
 
 
@@ -26,7 +27,7 @@ class Local:
 
     def choose(
         self, wanted: str, network: NetworkSpec, data: Dataset, setup: Setup, jobs: int
-    ) -> tuple[Backend, str | None]:
+    ) -> tuple[Backend, Notes]:
         """Measure here."""
         return choose_for(wanted, network, data, torch.device(setup.device), jobs)
 

@@ -40,6 +40,7 @@ from runners.pool import found
 from runners.shards import remove_parts
 from runners.study import NetworkSpec
 from runners.studyfile import load_plugins
+from runners.tuning import Notes
 from runners.worker import Computed, Message, Setup, Step, keep, raised
 
 PAUSE = 5.0  # seconds after which the size of the cluster is looked at again
@@ -131,7 +132,7 @@ class Ray:
 
     def choose(
         self, wanted: str, network: NetworkSpec, data: Dataset, setup: Setup, jobs: int
-    ) -> tuple[Backend, str | None]:
+    ) -> tuple[Backend, Notes]:
         """Measure in a task, once for all nodes; they should be alike."""
         sharing = int(1 / self.gpus) if self.gpus else int(default_jobs("cpu") / self.options.cpus)
         task = ray.remote(_choose).options(**self._resources)
@@ -242,7 +243,7 @@ def _serve(group: Group, setup: Setup, data: Dataset) -> Iterator[Item]:
 
 def _choose(
     wanted: str, network: NetworkSpec, data: Dataset, setup: Setup, jobs: int
-) -> tuple[Backend, str | None]:
+) -> tuple[Backend, Notes]:
     load_plugins(setup.plugins)
     return choose_for(wanted, network, data, torch.device(setup.device), jobs)
 

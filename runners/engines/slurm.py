@@ -32,6 +32,7 @@ from runners.engines.tries import Tries
 from runners.groups import Group
 from runners.pool import found
 from runners.study import NetworkSpec
+from runners.tuning import Notes
 from runners.worker import Again, Found, Message, Setup, Step, Worker
 
 JOBS = 8  # at once, where --jobs does not say
@@ -75,7 +76,7 @@ class Errand:
     network: NetworkSpec
     setup: Setup
 
-    def __call__(self) -> tuple[Backend, str | None]:
+    def __call__(self) -> tuple[Backend, Notes]:
         """Measure on the node, with its data set."""
         worker = Worker(self.setup)
         data = worker.data(self.network)
@@ -120,10 +121,10 @@ class Submitit:
 
     def choose(
         self, wanted: str, network: NetworkSpec, data: Dataset, setup: Setup, jobs: int
-    ) -> tuple[Backend, str | None]:
+    ) -> tuple[Backend, Notes]:
         """Measure in a job of its own, unless there is nothing to choose."""
         if wanted == LOOP.name:
-            return LOOP, None
+            return LOOP, ()
         executor = self._executor(_folder(network, setup), jobs)
         job = executor.submit(Errand(wanted, network, shared(setup)))
         self.note(f"Job {job.job_id} measures how to train {network.model.label}; waiting for it.")

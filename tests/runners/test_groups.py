@@ -36,7 +36,7 @@ def test_groups_hold_networks_of_one_shape_in_the_order_of_the_study():
 def test_groups_leave_work_for_every_worker():
     networks = study(seeds=6).networks
     backends = {shape_of(networks[0]): Backend("grouped", 32)}
-    assert [len(group.networks) for group in make_groups(networks, backends, 1)] == [3, 3]
+    assert [len(group.networks) for group in make_groups(networks, backends, 1)] == [6]
     assert [len(group.networks) for group in make_groups(networks, backends, 2)] == [2, 2, 2]
     assert [len(group.networks) for group in make_groups(networks, backends, 8)] == [1] * 6
 
