@@ -21,6 +21,7 @@ from polars.exceptions import PolarsError
 
 from distortion.columns import conform
 from distortion.errors import LogError, LogWarning
+from distortion.places import place, put, readable
 from distortion.rules import check_cells, check_rows, number_cells
 from distortion.schema import BY_NAME, CELL, DERIVED, NETWORK
 from distortion.weaknesses import spelled_alike, weaknesses
@@ -72,8 +73,9 @@ def read_log(source: Source) -> RecallLog:
 
     Parameters
     ----------
-    source : a folder of shards, a .parquet or .csv file, a glob pattern, a polars or pandas
-        frame with the columns of `distortion.schema.COLUMNS`, or a RecallLog (returned as is)
+    source : a folder of shards, a .parquet or .csv file, the URL of either (s3://...), a glob
+        pattern, a polars or pandas frame with the columns of `distortion.schema.COLUMNS`, or a
+        RecallLog (returned as is)
 
     Raises
     ------
@@ -98,12 +100,12 @@ def write_log(log: Source, path: str | os.PathLike[str]) -> Path:
 
     Raises LogError if `path` does not end in .parquet, or the log breaks a rule.
     """
-    log, path = read_log(log), Path(path)
+    log, path = read_log(log), place(path)
     if path.suffix != ".parquet":
         raise LogError(f"{path} does not end in .parquet: a log is packed into Parquet only.")
     metadata = {PROVENANCE: json.dumps(log.provenance, sort_keys=True, default=str)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    return _replace(path, _parquet(log.table.drop("cell"), metadata))
+    return put(path, _parquet(log.table.drop("cell"), metadata))
 
 
 def write_shard(
@@ -119,10 +121,10 @@ def write_shard(
     """
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(provenance, indent=1, sort_keys=True, default=str)
-    _replace(folder / f"{run_id}.json", text.encode())
+    put(folder / f"{run_id}.json", text.encode())
     if predictions is not None:
-        _replace(folder / f"{run_id}{PREDICTIONS}", _parquet(predictions, level=LABELS_ONCE))
-    path = _replace(folder / f"{run_id}.parquet", _parquet(table))
+        put(folder / f"{run_id}{PREDICTIONS}", _parquet(predictions, level=LABELS_ONCE))
+    path = put(folder / f"{run_id}.parquet", _parquet(table))
     (folder / f"{run_id}{FAILURE}").unlink(missing_ok=True)
     return path
 
@@ -134,7 +136,7 @@ def write_failure(provenance: Mapping[str, object], folder: Path, run_id: str) -
     """
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(provenance, indent=1, sort_keys=True, default=str)
-    return _replace(folder / f"{run_id}{FAILURE}", text.encode())
+    return put(folder / f"{run_id}{FAILURE}", text.encode())
 
 
 def is_complete(folder: Path, run_id: str) -> bool:
@@ -152,7 +154,7 @@ def read_provenance(folder: Path) -> list[dict[str, Any]]:
 
 
 def _from_files(name: str) -> RecallLog:
-    path = Path(name)
+    path = place(name)
     if path.is_dir():
         files = sorted(path.rglob("*.parquet")) or sorted(path.rglob("*.csv"))
         empty = f"The folder {name} holds no .parquet or .csv file."
@@ -184,8 +186,8 @@ def _read_file(path: Path) -> pl.DataFrame:
         )
     try:
         if path.suffix == ".csv":
-            return pl.read_csv(path, infer_schema_length=None)
-        return pl.read_parquet(path, glob=False)
+            return pl.read_csv(readable(path), infer_schema_length=None)
+        return pl.read_parquet(readable(path), glob=False)
     except (PolarsError, OSError) as error:
         if isinstance(error, pl.exceptions.NoDataError):
             return pl.DataFrame()
@@ -208,7 +210,7 @@ def _provenance_of(file: Path) -> list[dict[str, Any]]:
     if file.suffix != ".parquet":
         return []
     try:
-        return list(json.loads(pl.read_parquet_metadata(file).get(PROVENANCE, "[]")))
+        return list(json.loads(pl.read_parquet_metadata(readable(file)).get(PROVENANCE, "[]")))
     except (PolarsError, OSError):
         return []  # reading its rows says what is wrong with the file
 
@@ -286,13 +288,3 @@ def _parquet(
     buffer = io.BytesIO()
     table.write_parquet(buffer, compression="zstd", compression_level=level, metadata=metadata)
     return buffer.getvalue()
-
-
-def _replace(path: Path, content: bytes) -> Path:
-    """Write under a name of this process, reach the disk, then take the final name."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    return part.replace(path)

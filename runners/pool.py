@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from pickle import UnpicklingError
 from threading import current_thread, main_thread
 
@@ -42,7 +43,7 @@ def compute(
     members: list[Member] = []
     try:
         while len(members) < jobs:
-            yield from _found(waiting, setup)
+            yield from found(waiting, setup.out)
             if not waiting:
                 break
             members.append(_start(waiting.popleft(), setup))
@@ -59,7 +60,7 @@ def compute(
                 if member.missing:
                     continue
                 members.remove(member)
-                yield from _found(waiting, setup)
+                yield from found(waiting, setup.out)
                 if waiting:
                     members.append(_continue(member, waiting.popleft(), setup))
                 else:
@@ -71,15 +72,13 @@ def compute(
             member.process.join()
 
 
-def _found(
-    waiting: deque[Group], setup: Setup
-) -> Generator[tuple[NetworkSpec, Message], None, None]:
+def found(waiting: deque[Group], out: Path) -> Generator[tuple[NetworkSpec, Message], None, None]:
     """Take away the networks of the next groups that another sweep has computed meanwhile."""
     while waiting:
         group = waiting.popleft()
         missing = []
         for network in group.networks:
-            if is_complete(network.folder(setup.out), network.run_id):
+            if is_complete(network.folder(out), network.run_id):
                 yield network, Found()
             else:
                 missing.append(network)

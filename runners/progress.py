@@ -87,7 +87,7 @@ class Display:
         elif isinstance(message, Found) and not self.quiet:
             self.note(f"{self._count()} {network}: done by another sweep")
         elif isinstance(message, Again) and not self.quiet:
-            self.note(f"{self._count()} {network}: its process was ended; computed by itself later")
+            self.note(f"{self._count()} {network}: {message.note}")
         elif isinstance(message, Finished) and (message.failed or not self.quiet):
             self.note(f"{self._count()} {network}: {_result(message)}; {self.tally.times()}")
 

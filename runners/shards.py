@@ -10,6 +10,7 @@ import polars as pl
 
 from distortion.errors import StudyError
 from distortion.log import FAILURE, PREDICTIONS, is_complete, write_failure
+from distortion.places import readable
 from distortion.schema import CELL, DENSE
 from runners.provenance import now
 from runners.recorder import Cell, cell_key
@@ -30,7 +31,9 @@ def damaged(network: NetworkSpec, out: Path) -> str | None:
     cells = []
     for path in (shard, *predictions):
         try:
-            cells.append(pl.read_parquet(path, glob=False).select(CELL).unique().sort(CELL))
+            cells.append(
+                pl.read_parquet(readable(path), glob=False).select(CELL).unique().sort(CELL)
+            )
         except (pl.exceptions.PolarsError, OSError) as error:
             return f"{path} is damaged ({str(error).splitlines()[0]})."
     if not all(found.equals(cells[0]) for found in cells):

@@ -3,21 +3,21 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 import torch
-from torch import nn
 
 from distortion.errors import StudyError
 from distortion.log import is_complete
 from runners.backends import Backend
 from runners.datasets import Dataset, load
+from runners.engines.engine import Engine
+from runners.engines.local import Local
 from runners.groups import Shape, make_groups, shape_of
 from runners.methods import METHODS
 from runners.nets import build
-from runners.pool import compute
 from runners.progress import Display
 from runners.provenance import environment
 from runners.shards import (
@@ -29,7 +29,6 @@ from runners.shards import (
     remove_old_failures,
 )
 from runners.study import NetworkSpec, Study
-from runners.tuning import choose
 from runners.worker import Raised, Setup
 
 
@@ -42,6 +41,7 @@ class Sweep:
     device      "cpu" or "cuda"
     jobs        worker processes
     backend     how networks are run: the name of a back-end, or "auto" for the fastest
+    engine      where they are run
     """
 
     study: Study
@@ -50,11 +50,17 @@ class Sweep:
     device: str
     jobs: int
     backend: str
+    engine: Engine = field(default_factory=Local)
 
     @property
     def folder(self) -> Path:
         """The folder of the study's log."""
         return self.study.folder(self.out)
+
+    @property
+    def setup(self) -> Setup:
+        """What all workers share."""
+        return Setup(self.out, self.data_root, self.device, self.study.plugins)
 
     def run(self, display: Display) -> list[tuple[NetworkSpec, Raised]]:
         """Compute the networks that are not there yet; return those that could not be computed.
@@ -65,13 +71,13 @@ class Sweep:
             Before anything is trained: the data, a network or a ratio cannot be used, the
             folder cannot be written, or holds networks of another version of this study.
         """
-        waiting, backends = self._prepare(display)
+        waiting, datasets, backends = self._prepare(display)
         groups = make_groups(waiting, backends, self.jobs)
-        setup = Setup(self.out, self.data_root, self.device, self.study.plugins)
+        computed = self.engine.compute(groups, self.jobs, self.setup, datasets)
         problems = []
         with (
             display.shown(waiting, len(self.study.networks)),
-            closing(compute(groups, self.jobs, setup)) as messages,
+            closing(computed) as messages,
         ):
             for network, message in messages:
                 display.update(network, message)
@@ -80,8 +86,10 @@ class Sweep:
                     self._record(network, message, display)
         return problems
 
-    def _prepare(self, display: Display) -> tuple[list[NetworkSpec], dict[Shape, Backend]]:
-        """Return the networks to compute and how, when nothing known stands in the way."""
+    def _prepare(
+        self, display: Display
+    ) -> tuple[list[NetworkSpec], dict[str, Dataset], dict[Shape, Backend]]:
+        """Return what to compute, of what and how, when nothing known stands in the way."""
         waiting = []
         for network in self.study.networks:
             damage = damaged(network, self.out)
@@ -92,8 +100,8 @@ class Sweep:
             if not is_complete(network.folder(self.out), network.run_id):
                 waiting.append(network)
         refuse_other_versions(self.study, self.out)
-        checked = check_feasible(waiting, self.data_root)
-        hashes = {shape[0]: data.digest for shape, (data, _) in checked.items()}
+        datasets = check_feasible(waiting, self.data_root)
+        hashes = {label: data.digest for label, data in datasets.items()}
         if waiting:
             surroundings = environment(torch.device("cpu"), self.study.plugins)
             plugins = cast(dict[str, str], surroundings["plugins"])
@@ -102,23 +110,22 @@ class Sweep:
             for folder in sorted({network.folder(self.out) for network in waiting}):
                 check_writable(folder)
             remove_old_failures(self.study, self.out)
-        return waiting, self._backends(waiting, checked, display)
+        return waiting, datasets, self._backends(waiting, datasets, display)
 
     def _backends(
         self,
         waiting: Sequence[NetworkSpec],
-        checked: Mapping[Shape, tuple[Dataset, nn.Module]],
+        datasets: Mapping[str, Dataset],
         display: Display,
     ) -> dict[Shape, Backend]:
         """Return how the networks of each shape are run; say which cannot be stacked, and why."""
-        device, backends = torch.device(self.device), {}
+        backends: dict[Shape, Backend] = {}
         for network in waiting:
             shape = shape_of(network)
             if shape in backends:
                 continue
-            data, net = checked[shape]
-            backends[shape], notes = choose(
-                self.backend, net, data, network.recipe, device, self.jobs
+            backends[shape], notes = self.engine.choose(
+                self.backend, network, datasets[shape[0]], self.setup, self.jobs
             )
             for note in notes:
                 display.note(f"{shape[1]} on {shape[0]} {note}.")
@@ -129,30 +136,6 @@ class Sweep:
             record_failure(network, self.out, problem.reason, problem.details)
         except OSError as error:
             display.note(f"{network}: that it failed cannot be recorded ({error}).")
-
-
-def choose_device(name: str) -> str:
-    """Return "cpu" or "cuda"; of "auto", cuda where there is a GPU that torch can use.
-
-    Raises
-    ------
-    StudyError
-        "cuda" was asked for and is not there.
-    """
-    available = torch.cuda.is_available()
-    if name == "auto":
-        return "cuda" if available else "cpu"
-    if name == "cuda" and not available:
-        raise StudyError("torch finds no GPU that it can use. Pass --device cpu, or auto.")
-    return name
-
-
-def default_jobs(device: str) -> int:
-    """Return one worker per core that this process may use; a single one on a GPU."""
-    if device != "cpu":
-        return 1
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 @contextmanager
@@ -177,16 +160,14 @@ def check_writable(folder: Path) -> None:
         probe.unlink(missing_ok=True)
 
 
-def check_feasible(
-    networks: Sequence[NetworkSpec], data_root: Path
-) -> dict[Shape, tuple[Dataset, nn.Module]]:
-    """Load every data set and build a network of every shape; return both by shape.
+def check_feasible(networks: Sequence[NetworkSpec], data_root: Path) -> dict[str, Dataset]:
+    """Load every data set and build a network of every shape; return the data sets by label.
 
     Raises StudyError where something cannot be used, before hours are spent.
     """
     cpu = torch.device("cpu")
     datasets: dict[str, Dataset] = {}
-    checked: dict[Shape, tuple[Dataset, nn.Module]] = {}
+    checked: set[Shape] = set()
     for network in networks:
         shape = shape_of(network)
         if shape in checked:
@@ -201,8 +182,8 @@ def check_feasible(
                 METHODS[spec.name].check(net, spec, network.ratios, network.recipe)
             except StudyError as error:
                 raise StudyError(f"{shape[1]} on {shape[0]}: {error}") from None
-        checked[shape] = data, net
-    return checked
+        checked.add(shape)
+    return datasets
 
 
 def _check_validation(network: NetworkSpec, data: Dataset) -> None:

@@ -68,7 +68,9 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A network whose process was ended with others in its stack; it is computed by itself."""
+    """A network whose process was ended, through no fault of its own as far as is known."""
+
+    note: str = "its process was ended; computed by itself later"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +82,19 @@ class Raised:
 
 
 Message = Step | Finished | Found | Again | Raised
-Send = Callable[[int, Message], None]  # takes the position of a network in its group
+Deliver = Callable[[NetworkSpec, Result], Message | Result]
+Send = Callable[[int, Message | Result], None]  # takes the position of a network in its group
 
 
 @dataclass
 class Worker:
-    """The state of a worker process: its setup, its surroundings, the data sets loaded so far."""
+    """The state of a worker process: its setup, its surroundings, the data sets loaded so far.
+
+    `deliver` takes a network with its rows and provenance; it writes the shard here by default.
+    """
 
     setup: Setup
+    deliver: Deliver | None = None
     device: torch.device = field(init=False)
     environment: dict[str, object] = field(init=False)
     datasets: dict[str, Dataset] = field(default_factory=dict)
@@ -116,24 +123,19 @@ class Worker:
     ) -> Iterator[tuple[NetworkSpec, Result | Exception]]:
         reports: dict[int, Throttle] = {}
         for i, network in enumerate(group.networks):
-            remove_parts(network, self.setup.out)
+            if self.deliver is None:
+                remove_parts(network, self.setup.out)
             reports[id(network)] = Throttle(partial(send, i))
         data = self.data(group.networks[0])
         return run_networks(group.networks, data, group.backend, lambda spec: reports[id(spec)])
 
-    def _finish(self, network: NetworkSpec, result: Result | Exception) -> Finished | Raised:
+    def _finish(self, network: NetworkSpec, result: Result | Exception) -> Message | Result:
         if isinstance(result, Exception):
             return raised(result)
-        table, provenance, predictions = result
-        try:
-            folder, record = network.folder(self.setup.out), provenance | self.environment
-            write_shard(table, record, folder, network.run_id, predictions)
-        except Exception as error:  # whatever it is, the other networks go on
-            return raised(error)
-        cells, failed = provenance["cells"], provenance["failed"]
-        accuracy = cells[0]["test_accuracy"] if cells else None  # none if the dense one failed
-        reason = failed[0]["reason"] if failed else ""
-        return Finished(sum(provenance["seconds"].values()), accuracy, len(failed), reason)
+        computed = result._replace(provenance=result.provenance | self.environment)
+        if self.deliver is not None:
+            return self.deliver(network, computed)
+        return keep(network, computed, self.setup.out)
 
     def data(self, spec: NetworkSpec) -> Dataset:
         """Return the data set of a network; each data set of the study is loaded once."""
@@ -143,6 +145,19 @@ class Worker:
                 spec.dataset, spec.split_seed, self.setup.data_root, self.device
             )
         return self.datasets[label]
+
+
+def keep(network: NetworkSpec, computed: Result, out: Path) -> Finished | Raised:
+    """Write the shard of a network; return its last message."""
+    table, provenance, predictions = computed
+    try:
+        write_shard(table, provenance, network.folder(out), network.run_id, predictions)
+    except Exception as error:  # whatever it is, the other networks go on
+        return raised(error)
+    cells, failed = provenance["cells"], provenance["failed"]
+    accuracy = cells[0]["test_accuracy"] if cells else None  # none if the dense one failed
+    reason = failed[0]["reason"] if failed else ""
+    return Finished(sum(provenance["seconds"].values()), accuracy, len(failed), reason)
 
 
 class Throttle:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from distortion.errors import StudyError
 from distortion.log import is_complete, read_log, write_shard
-from runners import methods, pool, sweep, train
+from runners import methods, pool, train
 from runners.backends import LOOP
 from runners.cli import main
 from runners.datasets import load
@@ -88,7 +88,7 @@ def test_failures_of_another_configuration_are_removed(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_is_found_before_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep, "compute", no_workers)
+    monkeypatch.setattr(pool, "compute", no_workers)
     (tmp_path / "tiny").write_text("a file where the folder should be")
     with pytest.raises(StudyError, match=r"The log cannot be written to .*tiny: .* with -o"):
         run(study(seeds=1), tmp_path)

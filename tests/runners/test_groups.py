@@ -1,36 +1,21 @@
 """Groups of networks, from the sweep through the workers to the display."""
 
 import io
-from importlib import import_module
 from pathlib import Path
 
 from rich.console import Console
 
 from distortion.log import is_complete, read_log
-from runners import arms, worker
+from runners import worker
 from runners.backends import LOOP, Backend
-from runners.datasets import load
 from runners.groups import Group, make_groups, shape_of
-from runners.masks import prunable_tensors
 from runners.pool import compute
 from runners.progress import Display, Tally
 from runners.sweep import Sweep
 from runners.worker import Again, Finished, Raised, Setup, Step, Worker
-from tests.runners.studies import STACKED, run_network, study
+from tests.runners.studies import STACKED, study
 
 MODELS = [{"name": "mlp", "widths": [24, 12]}, {"name": "mlp", "label": "b", "widths": [20, 12]}]
-# A method that kills its process for one network, told by a weight.
-KILLER = """
-import os, signal
-import runners
-
-def moody(weights):
-    if float(weights.theta[0]) == float(os.environ.get("KILLED", "nan")):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return weights.theta.abs()
-
-runners.register_method("moody", moody)
-"""
 
 
 def seeds(groups):
@@ -89,14 +74,9 @@ def test_what_ends_a_whole_group_is_the_reason_of_each_of_its_networks(tmp_path,
     assert all("images are gone" in message.reason for _, message in sent)
 
 
-def test_a_killed_process_costs_only_the_network_that_killed_it(cpu, tmp_path, monkeypatch):
+def test_a_killed_process_costs_only_the_network_that_killed_it(tmp_path, killer):
     """The others of its group are computed by themselves, and the progress stays true."""
-    (tmp_path / "killer.py").write_text(KILLER)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    import_module("killer")
-    parsed = study(seeds=3, method={"name": "moody"}, plugins=["killer"])
-    monkeypatch.setenv("KILLED", str(first_weight(parsed.networks[1], cpu, monkeypatch)))
+    parsed = killer(seeds=3, killed=1)
     setup = Setup(tmp_path / "out", Path(), "cpu", parsed.plugins)
     tally, last = Tally(parsed.networks, 3), {}
     for network, message in compute([Group(parsed.networks, STACKED)], 1, setup):
@@ -107,20 +87,6 @@ def test_a_killed_process_costs_only_the_network_that_killed_it(cpu, tmp_path, m
     assert (tally.networks, tally.cells, tally.epochs) == (3, tally.n_cells, tally.n_epochs)
     done = [is_complete(n.folder(tmp_path / "out"), n.run_id) for n in parsed.networks]
     assert done == [True, False, True]
-
-
-def first_weight(network, cpu, monkeypatch):
-    """The first weight of a network when it is pruned."""
-    plain, seen = arms.compress, []
-
-    def compress(parent, methods):
-        seen.append(float(prunable_tensors(parent.net)[0].detach().flatten()[0]))
-        return plain(parent, methods)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(arms, "compress", compress)
-        run_network(network, load(network.dataset, 0, Path(), cpu))
-    return seen[0]
 
 
 def test_a_sweep_says_which_networks_cannot_be_stacked(tmp_path, monkeypatch):

@@ -17,11 +17,12 @@ from rich.console import Console
 from distortion.errors import StudyError
 from distortion.log import read_log, write_shard
 from runners.datasets import load
+from runners.engines.local import choose_device, default_jobs
 from runners.progress import Display
 from runners.shards import damaged
 from runners.status import status
 from runners.studyfile import read_study
-from runners.sweep import Sweep, choose_device, default_jobs
+from runners.sweep import Sweep
 from tests.runners.studies import run_network, study
 
 ROOT = Path(__file__).parents[2]
