@@ -13,6 +13,7 @@ KINDS = {kind.__name__: kind for kind in (Step, Finished, Found, Again, Raised)}
 
 def post(file: BinaryIO, run_id: str, message: Message | Result) -> None:
     """Append the message of a network to a file opened for appending."""
+    assert not isinstance(message, Result)  # a job writes the shards of its networks itself
     letter = [run_id, type(message).__name__, asdict(message)]
     file.write(json.dumps(letter).encode() + b"\n")
     file.flush()
