@@ -12,6 +12,7 @@ import io
 import json
 import os
 import re
+import secrets
 import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
@@ -291,10 +292,13 @@ def _failed_cells(provenance: Sequence[dict[str, Any]]) -> pl.DataFrame:
 
 
 def _replace(path: Path, content: bytes) -> Path:
-    """Write under a name of this process, reach the disk, then take the final name."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    return part.replace(path)
+    """Write under a name that nobody else uses, reach the disk, then take the final name."""
+    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        return part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)  # of a full disk, say

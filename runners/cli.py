@@ -1,5 +1,6 @@
 """The command `distortion-run`: train, prune and count networks, as a study file says."""
 
+import shlex
 import sys
 import traceback
 from collections.abc import Callable
@@ -16,12 +17,12 @@ from runners.methods import METHODS
 from runners.nets import NETWORKS
 from runners.progress import make_display
 from runners.status import failures, status
+from runners.stopping import Stopped, program, stoppable
 from runners.studyfile import load_plugins, read_study, shipped, template
 from runners.sweep import Sweep, choose_device, default_jobs
 from runners.tuning import AUTO
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
-INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
 
 study_argument = click.argument("study")
 out_option = click.option(
@@ -100,10 +101,12 @@ def run(
     sweep = Sweep(read_study(study, plugins), out, data_root.expanduser(), device, jobs, backend)
     display = make_display(Console(stderr=True), quiet)
     try:
-        problems = sweep.run(display)
-    except KeyboardInterrupt:
-        display.note("Stopped. Finished networks are kept; the same command goes on from here.")
-        sys.exit(INTERRUPTED)
+        with stoppable():
+            problems = sweep.run(display)
+    except Stopped as stop:
+        display.note(f"Stopped by {stop}. Finished networks are kept; to go on:")
+        display.note(shlex.join([*program(), *sys.argv[1:]]))
+        sys.exit(stop.code)
     click.echo(sweep.folder)
     failed, n_networks = failures(sweep.study, out), len(sweep.study.networks)
     if failed.cells:

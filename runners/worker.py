@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from distortion.log import write_shard
+from distortion.log import is_complete, write_shard
 from runners.bench import Result
 from runners.datasets import Dataset, load
 from runners.groups import Group
@@ -67,6 +67,11 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Awaited:
+    """A network that another sweep computes, while nothing else is left to do here."""
+
+
+@dataclass(frozen=True, slots=True)
 class Again:
     """A network whose process was ended with others in its stack; it is computed by itself."""
 
@@ -79,7 +84,7 @@ class Raised:
     details: str = ""
 
 
-Message = Step | Finished | Found | Again | Raised
+Message = Step | Finished | Found | Awaited | Again | Raised
 Send = Callable[[int, Message], None]  # takes the position of a network in its group
 
 
@@ -121,14 +126,16 @@ class Worker:
         data = self.data(group.networks[0])
         return run_networks(group.networks, data, group.backend, lambda spec: reports[id(spec)])
 
-    def _finish(self, network: NetworkSpec, result: Result | Exception) -> Finished | Raised:
+    def _finish(self, network: NetworkSpec, result: Result | Exception) -> Finished | Found | Raised:
         if isinstance(result, Exception):
             return raised(result)
         table, provenance = result
+        folder = network.folder(self.setup.out)
         try:
-            folder = network.folder(self.setup.out)
             write_shard(table, provenance | self.environment, folder, network.run_id)
         except Exception as error:  # whatever it is, the other networks go on
+            if is_complete(folder, network.run_id):
+                return Found()
             return raised(error)
         cells, failed = provenance["cells"], provenance["failed"]
         accuracy = cells[0]["test_accuracy"] if cells else None  # none if the dense one failed

@@ -115,7 +115,7 @@ def test_ctrl_c_says_how_to_go_on(study_file, tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "Stopped. Finished networks are kept; the same command goes on from here." in err
+    assert "Stopped by SIGINT. Finished networks are kept; to go on:" in err
     assert "Traceback" not in err
     assert out == ""
 
