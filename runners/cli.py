@@ -79,6 +79,10 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
     envvar="DISTORTION_BACKEND", show_envvar=True,
     help="Train networks one by one (loop) or stacked; auto measures once what is the fastest.",
 )  # fmt: skip
+@click.option(
+    "--checkpoints", is_flag=True,
+    help="Keep the weights of every cell, as safetensors beside the shards.",
+)  # fmt: skip
 @plugin_option
 @click.option("--quiet", is_flag=True, help="Show problems only.")
 def run(
@@ -88,6 +92,7 @@ def run(
     device: str,
     jobs: int | None,
     backend: str,
+    checkpoints: bool,
     plugins: tuple[str, ...],
     quiet: bool,
 ) -> None:
@@ -98,7 +103,8 @@ def run(
     """
     device = choose_device(device)
     jobs = jobs or default_jobs(device)
-    sweep = Sweep(read_study(study, plugins), out, data_root.expanduser(), device, jobs, backend)
+    parsed, data_root = read_study(study, plugins), data_root.expanduser()
+    sweep = Sweep(parsed, out, data_root, device, jobs, backend, checkpoints)
     display = make_display(Console(stderr=True), quiet)
     try:
         with stoppable():

@@ -2,8 +2,7 @@
 
 import signal
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -13,6 +12,7 @@ from pickle import UnpicklingError
 from runners.claims import Claims
 from runners.groups import Group
 from runners.shards import remove_parts
+from runners.stopping import interrupts_blocked
 from runners.study import NetworkSpec
 from runners.worker import Again, Awaited, Found, Message, Raised, Setup, Step, serve
 from runners.worklist import Worklist
@@ -77,9 +77,7 @@ def compute(
             _end_all(members, setup)
 
 
-def _messages(
-    member: Member, work: Worklist
-) -> Generator[tuple[NetworkSpec, Message], None, None]:
+def _messages(member: Member, work: Worklist) -> Generator[tuple[NetworkSpec, Message], None, None]:
     """Yield the next message of a worker, and note which of its networks have ended."""
     for position, message in _receive(member):
         network = member.group.networks[position]
@@ -106,7 +104,7 @@ def _end_all(members: Sequence[Member], setup: Setup) -> None:
 def _start(group: Group, setup: Setup) -> Member:
     ours, theirs = SPAWN.Pipe()
     process = SPAWN.Process(target=serve, args=(theirs, setup), daemon=True)
-    with _interrupts_blocked():
+    with interrupts_blocked():
         process.start()
     theirs.close()  # so that the pipe ends when the process does
     member = Member(process, ours, group, set(range(len(group.networks))))
@@ -153,13 +151,3 @@ def _tell(member: Member, group: Group | None) -> bool:
     except OSError:
         return False
     return True
-
-
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """Start processes that Ctrl-C does not reach: the parent ends them. Here it only waits."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

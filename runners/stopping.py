@@ -45,6 +45,16 @@ def stoppable() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
+@contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach: the parent ends them. Here it only waits."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def program() -> list[str]:
     """Return the words by which this program was started."""
     as_module = Path(sys.argv[0]).stem == "__main__"

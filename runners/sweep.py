@@ -1,22 +1,20 @@
 """A whole study: what is done already, whether the rest can be done, and doing it."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import torch
-from torch import nn
 
 from distortion.errors import StudyError
 from distortion.log import is_complete
 from runners.backends import Backend
-from runners.datasets import Dataset, load
-from runners.groups import Shape, make_groups, shape_of
-from runners.methods import METHODS
-from runners.nets import build
+from runners.checkpoints import dense_checkpoint
+from runners.feasibility import Checked, check_feasible
+from runners.groups import Group, Shape, make_groups, shape_of
 from runners.pool import compute
 from runners.progress import Display
 from runners.provenance import environment
@@ -42,6 +40,7 @@ class Sweep:
     device      "cpu" or "cuda"
     jobs        worker processes
     backend     how networks are run: the name of a back-end, or "auto" for the fastest
+    checkpoints whether the weights of every cell are kept
     """
 
     study: Study
@@ -50,11 +49,24 @@ class Sweep:
     device: str
     jobs: int
     backend: str
+    checkpoints: bool = False
 
     @property
     def folder(self) -> Path:
         """The folder of the study's log."""
         return self.study.folder(self.out)
+
+    @property
+    def setup(self) -> Setup:
+        """What the workers are told."""
+        return Setup(
+            self.out,
+            self.data_root,
+            self.device,
+            self.study.plugins,
+            self.jobs,
+            self.checkpoints,
+        )
 
     def run(self, display: Display) -> list[tuple[NetworkSpec, Raised]]:
         """Compute the networks that are not there yet; return those that could not be computed.
@@ -65,13 +77,15 @@ class Sweep:
             Before anything is trained: the data, a network or a ratio cannot be used, the
             folder cannot be written, or holds networks of another version of this study.
         """
-        waiting, backends = self._prepare(display)
-        groups = make_groups(waiting, backends, self.jobs)
-        setup = Setup(self.out, self.data_root, self.device, self.study.plugins)
+        waiting, checked = self.check(display)
+        self._open_folders(waiting)
+        groups = self.groups(waiting, checked, display)
+        if self.checkpoints:
+            self._note_missing_checkpoints(display)
         problems = []
         with (
             display.shown(waiting, len(self.study.networks)),
-            closing(compute(groups, self.jobs, setup)) as messages,
+            closing(compute(groups, self.jobs, self.setup)) as messages,
         ):
             for network, message in messages:
                 display.update(network, message)
@@ -80,16 +94,17 @@ class Sweep:
                     self._record(network, message, display)
         return problems
 
-    def _prepare(self, display: Display) -> tuple[list[NetworkSpec], dict[Shape, Backend]]:
-        """Return the networks to compute and how, when nothing known stands in the way."""
+    def check(self, display: Display) -> tuple[list[NetworkSpec], Checked]:
+        """Return the networks to compute, and data and a network of each of their shapes.
+
+        Nothing is written. Raises StudyError where something known stands in the way.
+        """
         waiting = []
         for network in self.study.networks:
             damage = damaged(network, self.out)
             if damage:
                 display.note(f"{damage} It is computed again.")
-                with writing(self.folder):
-                    remove(network, self.out)
-            if not is_complete(network.folder(self.out), network.run_id):
+            if damage or not is_complete(network.folder(self.out), network.run_id):
                 waiting.append(network)
         refuse_other_versions(self.study, self.out)
         checked = check_feasible(waiting, self.data_root)
@@ -98,16 +113,28 @@ class Sweep:
             surroundings = environment(torch.device("cpu"), self.study.plugins)
             plugins = cast(dict[str, str], surroundings["plugins"])
             refuse_other_sources(self.study, self.out, hashes, plugins)
+        return waiting, checked
+
+    def groups(
+        self, waiting: Sequence[NetworkSpec], checked: Checked, display: Display
+    ) -> list[Group]:
+        """Return the networks to compute in groups, each with its back-end."""
+        return make_groups(waiting, self._backends(waiting, checked, display), self.jobs)
+
+    def _open_folders(self, waiting: Sequence[NetworkSpec]) -> None:
+        """Make sure that shards can be written; remove what is damaged or out of date."""
         with writing(self.folder):
             for folder in sorted({network.folder(self.out) for network in waiting}):
                 check_writable(folder)
+            for network in waiting:
+                if damaged(network, self.out):
+                    remove(network, self.out)
             remove_old_failures(self.study, self.out)
-        return waiting, self._backends(waiting, checked, display)
 
     def _backends(
         self,
         waiting: Sequence[NetworkSpec],
-        checked: Mapping[Shape, tuple[Dataset, nn.Module]],
+        checked: Checked,
         display: Display,
     ) -> dict[Shape, Backend]:
         """Return how the networks of each shape are run; say which cannot be stacked, and why."""
@@ -123,6 +150,18 @@ class Sweep:
             if reason:
                 display.note(f"{shape[1]} on {shape[0]} is trained one by one: {reason}.")
         return backends
+
+    def _note_missing_checkpoints(self, display: Display) -> None:
+        without = sum(
+            is_complete(network.folder(self.out), network.run_id)
+            and not dense_checkpoint(network, self.out).exists()
+            for network in self.study.networks
+        )
+        if without:
+            display.note(
+                f"{without} finished networks have no checkpoints, and are not computed again. "
+                "To have theirs, choose another folder with -o."
+            )
 
     def _record(self, network: NetworkSpec, problem: Raised, display: Display) -> None:
         try:
@@ -175,50 +214,3 @@ def check_writable(folder: Path) -> None:
         probe.write_bytes(b"probe")
     finally:
         probe.unlink(missing_ok=True)
-
-
-def check_feasible(
-    networks: Sequence[NetworkSpec], data_root: Path
-) -> dict[Shape, tuple[Dataset, nn.Module]]:
-    """Load every data set and build a network of every shape; return both by shape.
-
-    Raises StudyError where something cannot be used, before hours are spent.
-    """
-    cpu = torch.device("cpu")
-    datasets: dict[str, Dataset] = {}
-    checked: dict[Shape, tuple[Dataset, nn.Module]] = {}
-    for network in networks:
-        shape = shape_of(network)
-        if shape in checked:
-            continue
-        if shape[0] not in datasets:
-            datasets[shape[0]] = load(network.dataset, network.split_seed, data_root, cpu)
-        data, model = datasets[shape[0]], network.model
-        _check_validation(network, data)
-        net = build(model.name, model.options, data.train.shape, data.n_classes, seed=0)
-        for spec in network.methods:
-            try:
-                METHODS[spec.name].check(net, spec, network.ratios, network.recipe)
-            except StudyError as error:
-                raise StudyError(f"{shape[1]} on {shape[0]}: {error}") from None
-        checked[shape] = data, net
-    return checked
-
-
-def _check_validation(network: NetworkSpec, data: Dataset) -> None:
-    """Raise StudyError when the study needs validation images that the split does not give."""
-    label = network.dataset.label
-    if network.recipe.checkpoint == "best-validation" and len(data.validation) == 0:
-        raise StudyError(
-            f"Data set {label!r}: the checkpoint is to be chosen on validation images, but the "
-            f"split leaves none. Raise its validation_share or train_limit."
-        )
-    if "validation" in network.count:
-        counted = data.validation.labels.bincount(minlength=data.n_classes)
-        missing = [name for name, n in zip(data.class_names, counted, strict=True) if n == 0]
-        if missing:
-            raise StudyError(
-                f"Data set {label!r}: validation images are to be counted, but the split leaves "
-                f"none of {len(missing)} classes, for example {missing[0]!r}. Raise its "
-                f"validation_share or train_limit, or count the test images only."
-            )

@@ -15,6 +15,7 @@ import torch
 
 from distortion.log import is_complete, write_shard
 from runners.bench import Result
+from runners.checkpoints import forget, keep_in
 from runners.datasets import Dataset, load
 from runners.groups import Group
 from runners.networkrun import run_networks
@@ -29,12 +30,14 @@ INTERVAL = 0.2  # seconds between two progress messages
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What all workers of a sweep share."""
+    """What all workers of a sweep share; `jobs` is how many they are."""
 
     out: Path
     data_root: Path
     device: str
     plugins: tuple[str, ...]
+    jobs: int = 1
+    checkpoints: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ class Worker:
         load_plugins(self.setup.plugins)
         # now, because the files may be edited while the worker runs what it has loaded
         self.environment = environment(self.device, self.setup.plugins)
+        self.environment["workers"] = self.setup.jobs
 
     def compute(self, group: Group, send: Send) -> None:
         """Compute a group, write its shards; send one last message for each of its networks."""
@@ -124,9 +128,12 @@ class Worker:
             remove_parts(network, self.setup.out)
             reports[id(network)] = Throttle(partial(send, i))
         data = self.data(group.networks[0])
-        return run_networks(group.networks, data, group.backend, lambda spec: reports[id(spec)])
+        keep = keep_in(self.setup.out) if self.setup.checkpoints else forget
+        return run_networks(
+            group.networks, data, group.backend, lambda spec: reports[id(spec)], keep
+        )
 
-    def _finish(self, network: NetworkSpec, result: Result | Exception) -> Finished | Found | Raised:
+    def _finish(self, network: NetworkSpec, result: Result | Exception) -> Message:
         if isinstance(result, Exception):
             return raised(result)
         table, provenance = result

@@ -32,7 +32,8 @@ class Worklist:
         found: list[NetworkSpec] = []
         for _ in range(len(self._groups)):
             group = self._groups.popleft()
-            ours, theirs = [], []
+            ours: list[NetworkSpec] = []
+            theirs: list[NetworkSpec] = []
             for network in group.networks:
                 claimed = self._claims.take(network)
                 # only now, because the one who had the claim may have finished just before
