@@ -75,6 +75,11 @@ def dense_checkpoint(spec: NetworkSpec, out: Path) -> Path:
     return checkpoint_path(spec, Cell(DENSE, 0), out)
 
 
+def n_bytes(net: nn.Module) -> int:
+    """Return about how many bytes the checkpoint of a network takes."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in net.state_dict().values())
+
+
 def load_checkpoint(path: str | os.PathLike[str], plugins: Iterable[str] = ()) -> nn.Module:
     """Return the network of a cell, in evaluation mode, with the weights that were counted.
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from distortion.errors import DistortionError, StudyError
 from runners.backends import NAMES
 from runners.datasets import DATASETS
+from runners.estimate import Estimate, estimate
 from runners.methods import METHODS
 from runners.nets import NETWORKS
 from runners.progress import make_display
@@ -20,6 +21,7 @@ from runners.status import failures, status
 from runners.stopping import Stopped, program, stoppable
 from runners.studyfile import load_plugins, read_study, shipped, template
 from runners.sweep import Sweep, choose_device, default_jobs
+from runners.tables import show
 from runners.tuning import AUTO
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
@@ -83,6 +85,14 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
     "--checkpoints", is_flag=True,
     help="Keep the weights of every cell, as safetensors beside the shards.",
 )  # fmt: skip
+@click.option(
+    "--dry-run", is_flag=True,
+    help="Train nothing: measure, and say what the study will take.",
+)  # fmt: skip
+@click.option(
+    "--price", type=click.FloatRange(min=0), metavar="PER_HOUR",
+    help="With --dry-run: what this machine costs per hour.",
+)  # fmt: skip
 @plugin_option
 @click.option("--quiet", is_flag=True, help="Show problems only.")
 def run(
@@ -93,6 +103,8 @@ def run(
     jobs: int | None,
     backend: str,
     checkpoints: bool,
+    dry_run: bool,
+    price: float | None,
     plugins: tuple[str, ...],
     quiet: bool,
 ) -> None:
@@ -101,6 +113,8 @@ def run(
     Finished networks are kept: after a stop of any kind the same command goes on where it was.
     The folder of the log is printed on stdout.
     """
+    if price is not None and not dry_run:
+        raise click.UsageError("--price goes with --dry-run.")
     device = choose_device(device)
     jobs = jobs or default_jobs(device)
     parsed, data_root = read_study(study, plugins), data_root.expanduser()
@@ -108,6 +122,8 @@ def run(
     display = make_display(Console(stderr=True), quiet)
     try:
         with stoppable():
+            if dry_run:
+                return show_estimate(estimate(sweep, display), price)
             problems = sweep.run(display)
     except Stopped as stop:
         display.note(f"Stopped by {stop}. Finished networks are kept; to go on:")
@@ -138,6 +154,15 @@ def run(
         for _, problem in problems:
             error.add_note(problem.details)
         raise error
+
+
+def show_estimate(expected: Estimate, price: float | None) -> None:
+    """Print what a study will take."""
+    if expected.lines:
+        show(expected.rows)
+        click.echo(expected.summary(price))
+    else:
+        click.echo("Nothing is left to compute.")
 
 
 @command("list")
