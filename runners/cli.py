@@ -17,7 +17,7 @@ from runners.estimate import Estimate, estimate
 from runners.methods import METHODS
 from runners.nets import NETWORKS
 from runners.progress import make_display
-from runners.status import failures, status
+from runners.status import HEAD, failure_matrix, failures, status, time_left
 from runners.stopping import Stopped, program, stoppable
 from runners.studyfile import load_plugins, read_study, shipped, template
 from runners.sweep import Sweep, choose_device, default_jobs
@@ -189,19 +189,16 @@ def list_registered(plugins: tuple[str, ...]) -> None:
 @out_option
 @plugin_option
 def show_status(study: str, out: Path, plugins: tuple[str, ...]) -> None:
-    """Show how far STUDY is: networks done and missing, and what failed."""
+    """Show how far STUDY is: networks and cells done and missing, what failed, the time left."""
     parsed = read_study(study, plugins)
     states = status(parsed, out)
-    rows = [("data set", "model", "done", "missing", "problems")]
-    rows += [
-        (s.dataset, s.model, str(s.done), str(s.missing), str(len(s.problems))) for s in states
-    ]
-    widths = [max(len(row[i]) for row in rows) for i in range(5)]
     click.echo(parsed.folder(out))
-    for row in rows:
-        click.echo("  ".join(f"{item:<{width}}" for item, width in zip(row, widths, strict=True)))
+    show([HEAD, *(state.row for state in states)])
+    if failed := failure_matrix(states):
+        show(failed)
     for problem in (problem for state in states for problem in state.problems):
         click.echo(problem)
+    click.echo(time_left(parsed, states, out))
 
 
 @command("init")

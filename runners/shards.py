@@ -41,20 +41,26 @@ def read_record(path: Path) -> Record:
     record = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(record, dict):
         raise ValueError("it is not a JSON object")
-    failed = record.get("failed", [])
-    if not isinstance(failed, list) or not all(isinstance(cell, dict) for cell in failed):
-        raise ValueError("`failed` is not a list of cells")
+    for key in ("cells", "failed"):
+        cells = record.get(key, [])
+        if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
+            raise ValueError(f"`{key}` is not a list of cells")
     return record
 
 
 def failed_cells(network: NetworkSpec, out: Path) -> list[Record]:
     """Return the cells that failed in a finished network; none if it is not finished."""
+    return finished_record(network, out).get("failed", [])
+
+
+def finished_record(network: NetworkSpec, out: Path) -> Record:
+    """Return the provenance of a finished network; empty if it is not finished."""
     if not is_complete(network.folder(out), network.run_id):
-        return []
+        return {}
     try:
-        return read_record(_files(network, out)[1]).get("failed", [])
+        return read_record(_files(network, out)[1])
     except (OSError, ValueError):
-        return []  # `damaged` says what is wrong
+        return {}  # `damaged` says what is wrong
 
 
 def remove(network: NetworkSpec, out: Path) -> None:
@@ -207,7 +213,7 @@ def _mixture(
 
 def _check(record: Record, network: NetworkSpec) -> None:
     """Raise ValueError if a record is not that of a finished network."""
-    missing = [key for key in ("run_id", "configuration", "failed") if key not in record]
+    missing = [key for key in ("run_id", "configuration", "cells", "failed") if key not in record]
     if missing:
         raise ValueError(f"it lacks {', '.join(missing)}")
     if record["run_id"] != network.run_id:

@@ -152,7 +152,7 @@ def test_a_damaged_shard_is_computed_again(cpu, tmp_path):
     assert "is damaged" in damaged(first, tmp_path)
     assert damaged(second, tmp_path) is None
     [state] = status(parsed, tmp_path)
-    assert (state.done, state.missing) == (1, 1)
+    assert (state.done, state.missing) == (1, [0])
     assert "The next run computes it again." in state.problems[0]
     printed = run(parsed, tmp_path)
     assert f"{path} is damaged" in printed
@@ -166,11 +166,11 @@ def test_damaged_provenance_counts_as_damage(cpu, tmp_path):
     fill(parsed, tmp_path, cpu)
     [network] = parsed.networks
     path = network.folder(tmp_path) / f"{network.run_id}.json"
-    for text in ('{"run_id":', "{}", "[]", '{"failed": 1}'):
+    for text in ("", '{"run_id":', "{}", "[]", '{"failed": 1}'):
         path.write_text(text)
         assert ".json is damaged" in damaged(network, tmp_path)
         [state] = status(parsed, tmp_path)
-        assert (state.done, state.missing, len(state.problems)) == (0, 1, 1)
+        assert (state.done, state.missing, len(state.problems)) == (0, [0], 1)
     assert f"{path} is damaged" in run(parsed, tmp_path)
     assert damaged(network, tmp_path) is None
 
@@ -185,7 +185,7 @@ def test_a_table_without_its_provenance_is_computed_again(cpu, tmp_path):
     path.unlink()
     assert f"{path} is missing" in status(parsed, tmp_path)[0].problems[0]
     assert f"{path} is missing" in run(parsed, tmp_path)
-    assert status(parsed, tmp_path)[0].problems == ()
+    assert status(parsed, tmp_path)[0].problems == []
 
 
 def test_two_versions_of_a_network_are_not_mixed(cpu, tmp_path):
@@ -256,8 +256,9 @@ def test_failed_cells_are_in_the_status(cpu, tmp_path):
     parsed = study(seeds=1, recipe={"dense": [[1, 0.1]], "finetune": [[1, 1e9]]})
     fill(parsed, tmp_path, cpu)
     [state] = status(parsed, tmp_path)
-    assert (state.done, state.missing, len(state.problems)) == (1, 0, 3)
-    assert "digits mlp seed 0: control none 1 failed" in state.problems[0]
+    assert (state.done, state.missing, state.failed.total()) == (1, [], 3)
+    names = "control none 1; finetuned magnitude 2; finetuned magnitude 10"
+    assert f"digits mlp seed 0: 3 cell(s) failed ({names}): " in " ".join(state.problems)
 
 
 def test_the_device(monkeypatch):
