@@ -33,6 +33,7 @@ Source: TypeAlias = "str | os.PathLike[str] | pl.DataFrame | pl.LazyFrame | Reca
 SUFFIXES = (".parquet", ".csv")
 PROVENANCE = "distortion:provenance"
 FAILURE = ".failed.json"
+SHARD_HASH = "shard_hash"
 FAILED = pl.Schema({c: BY_NAME[c].dtype for c in CELL} | {"reason": pl.String()})
 
 
@@ -116,10 +117,11 @@ def write_shard(
     Returns the path of the Parquet file. The same run id is replaced, not duplicated.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(provenance, indent=1, sort_keys=True, default=str)
-    _replace(folder / f"{run_id}.json", text.encode())
     buffer = io.BytesIO()
     table.write_parquet(buffer, compression="zstd")
+    record = {**provenance, SHARD_HASH: shard_hash(buffer.getvalue())}
+    text = json.dumps(record, indent=1, sort_keys=True, default=str)
+    _replace(folder / f"{run_id}.json", text.encode())
     path = _replace(folder / f"{run_id}.parquet", buffer.getvalue())
     (folder / f"{run_id}{FAILURE}").unlink(missing_ok=True)
     return path
@@ -133,6 +135,11 @@ def write_failure(provenance: Mapping[str, object], folder: Path, run_id: str) -
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(provenance, indent=1, sort_keys=True, default=str)
     return _replace(folder / f"{run_id}{FAILURE}", text.encode())
+
+
+def shard_hash(content: bytes) -> str:
+    """The hash of a shard's file, which its provenance holds: it tells a damaged file."""
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def is_complete(folder: Path, run_id: str) -> bool:

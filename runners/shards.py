@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from distortion.errors import StudyError
-from distortion.log import FAILURE, is_complete, write_failure
+from distortion.log import FAILURE, SHARD_HASH, is_complete, shard_hash, write_failure
 from distortion.schema import DENSE
 from runners.provenance import now
 from runners.recorder import Cell, cell_key
@@ -26,13 +26,17 @@ def damaged(network: NetworkSpec, out: Path) -> str | None:
     if not provenance.exists():
         return f"{provenance} is missing."
     try:
-        pl.read_parquet(shard, glob=False)
+        content = shard.read_bytes()
+        pl.read_parquet(content)
     except (pl.exceptions.PolarsError, OSError) as error:
         return f"{shard} is damaged ({str(error).splitlines()[0]})."
     try:
-        _check(read_record(provenance), network)
+        record = read_record(provenance)
+        _check(record, network)
     except (OSError, ValueError) as error:
         return f"{provenance} is damaged ({error})."
+    if record.get(SHARD_HASH, shard_hash(content)) != shard_hash(content):
+        return f"{shard} is damaged (its hash is not the one in {provenance.name})."
     return None
 
 
