@@ -4,7 +4,6 @@ import ast
 import json
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +15,7 @@ import runners
 from distortion.errors import StudyError
 from distortion.log import write_shard
 from runners.backends import LOOP
-from runners.checkpoints import checkpoint_path, dense_checkpoint, keep_in
+from runners.checkpoints import dense_checkpoint, keep_in
 from runners.cli import main
 from runners.datasets import load
 from runners.evaluation import logits
@@ -114,7 +113,6 @@ def test_a_checkpoint_without_its_provenance_or_of_another_network(written, tmp_
 def test_a_checkpoint_that_cannot_be_written_is_no_failed_cell(tmp_path, monkeypatch):
     """The network is computed again when there is room; the others of its group are kept."""
     networks, sent = study(seeds=2).networks, []
-    full = partial(checkpoint_path, networks[0])
 
     def save_file(state, part, metadata):
         part.write_bytes(b"half")
@@ -131,7 +129,6 @@ def test_a_checkpoint_that_cannot_be_written_is_no_failed_cell(tmp_path, monkeyp
         assert "No space left" in last[0].reason
         assert isinstance(last[1], Finished)
         assert last[1].failed == 0
-    assert full is not None
     assert not list(tmp_path.rglob("*.part"))
 
 

@@ -164,14 +164,14 @@ from multiprocessing import parent_process
 
 if parent_process() is not None:  # in a worker
     used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + 400_000_000,) * 2)
+    resource.setrlimit(resource.RLIMIT_AS, (used + 1_000_000_000,) * 2)
 """
 
 
 def test_memory_that_runs_out(tmp_path):
     """A network that does not fit is named, the others are computed."""
     models = '[[model]]\nname = "mlp"\nwidths = [24, 12]\n[[model]]\nname = "mlp"\n'
-    models += 'label = "huge"\nwidths = [6000, 6000]\n'
+    models += 'label = "huge"\nwidths = [9000, 9000]\n'
     text = STUDY.replace('model = {name = "mlp", widths = [24, 12]}\n', "")
     text = text.replace("seeds = 4", "seeds = 1").replace("[[60,", "[[2,").replace("[[20,", "[[2,")
     folder = Folder(tmp_path, text + models, PLUGIN + MEMORY)
