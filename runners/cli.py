@@ -189,7 +189,7 @@ def list_registered(plugins: tuple[str, ...]) -> None:
 @out_option
 @plugin_option
 def show_status(study: str, out: Path, plugins: tuple[str, ...]) -> None:
-    """Show how far STUDY is: networks and cells done and missing, what failed, the time left."""
+    """Show how far STUDY is: networks done and missing, and what failed."""
     parsed = read_study(study, plugins)
     states = status(parsed, out)
     click.echo(parsed.folder(out))

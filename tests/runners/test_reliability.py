@@ -161,22 +161,30 @@ def test_files_that_may_not_grow(folder, undisturbed):
 MEMORY = """
 import resource
 from multiprocessing import parent_process
+from runners.nets.mlp import mlp
 
-if parent_process() is not None:  # in a worker
-    used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + 1_000_000_000,) * 2)
+def huge(shape, n_classes):
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    if parent_process() is not None:  # in a worker
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + 50_000_000, limits[1]))
+    try:
+        return mlp(shape, n_classes, widths=(6000, 6000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+
+runners.register_network("huge", huge)
 """
 
 
 def test_memory_that_runs_out(tmp_path):
     """A network that does not fit is named, the others are computed."""
-    models = '[[model]]\nname = "mlp"\nwidths = [24, 12]\n[[model]]\nname = "mlp"\n'
-    models += 'label = "huge"\nwidths = [9000, 9000]\n'
+    models = '[[model]]\nname = "huge"\n[[model]]\nname = "mlp"\nwidths = [24, 12]\n'
     text = STUDY.replace('model = {name = "mlp", widths = [24, 12]}\n', "")
     text = text.replace("seeds = 4", "seeds = 1").replace("[[60,", "[[2,").replace("[[20,", "[[2,")
     folder = Folder(tmp_path, text + models, PLUGIN + MEMORY)
     code, _, err = folder.run("--jobs", "1", "--backend", "loop")
     assert code == 1
     assert "1 of 2 networks could not be computed: digits huge seed 0" in err
-    assert "memory" in err
+    assert "can't allocate memory" in err
     assert [path.parent.name for path in folder.shards] == ["mlp"]
