@@ -115,6 +115,11 @@ def is_claimed(network: NetworkSpec, out: Path) -> bool:
         return False
 
 
+def drop_claim(network: NetworkSpec, out: Path) -> None:
+    """Remove whatever claim there is on a network that is done."""
+    _path(network, out).unlink(missing_ok=True)
+
+
 def _path(network: NetworkSpec, out: Path) -> Path:
     return network.folder(out) / f".{network.run_id}.claim"
 

@@ -119,9 +119,14 @@ class Bars(Display):
     @contextmanager
     def shown(self, waiting: Sequence[NetworkSpec], n_networks: int) -> Iterator[None]:
         """Show the sweep while the block runs."""
-        with super().shown(waiting, n_networks), self.bars:
-            self.total = self.bars.add_task("all", total=self.tally.n_epochs, note="starting")
-            yield
+        with super().shown(waiting, n_networks):
+            try:
+                self.bars.start()
+                self.total = self.bars.add_task("all", total=self.tally.n_epochs, note="starting")
+                yield
+            finally:
+                self.bars.stop()
+                self.console.show_cursor(True)  # also if Ctrl-C came within start
 
     def update(self, network: NetworkSpec, message: Message) -> None:
         """Take a message of a worker and show what it changes."""

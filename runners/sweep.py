@@ -13,6 +13,7 @@ from distortion.errors import StudyError
 from distortion.log import is_complete
 from runners.backends import Backend
 from runners.checkpoints import dense_checkpoint
+from runners.claims import drop_claim
 from runners.feasibility import Checked, check_feasible
 from runners.groups import Group, Shape, make_groups, shape_of
 from runners.pool import compute
@@ -129,6 +130,9 @@ class Sweep:
             for network in waiting:
                 if damaged(network, self.out):
                     remove(network, self.out)
+            for network in self.study.networks:
+                if is_complete(network.folder(self.out), network.run_id):
+                    drop_claim(network, self.out)  # of a process that was killed right after
             remove_old_failures(self.study, self.out)
 
     def _backends(

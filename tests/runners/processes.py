@@ -48,7 +48,7 @@ class Folder:
         (path / "logged_plugin.py").write_text(plugin)
         self.path = path
 
-    def start(self, *options, out=None, before=lambda: None, within=()):
+    def start(self, *options, out=None, before=lambda: None, within=(), stderr=subprocess.PIPE):
         """Start a sweep; `before` is called in the new process, `within` a command around it."""
         folder = self.out if out is None else out
         command = [sys.executable, "-m", "runners", "run", str(self.study), "-o", str(folder)]
@@ -63,7 +63,7 @@ class Folder:
             [*within, *command, *(options or ("--jobs", "1"))],
             cwd=self.path,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             env=os.environ | calls,
             start_new_session=True,  # so that a signal reaches its workers and not these tests

@@ -10,7 +10,7 @@ import pytest
 from distortion.log import write_shard
 from runners import claims
 from runners.backends import LOOP
-from runners.claims import EXPIRY, Claims, is_claimed
+from runners.claims import EXPIRY, Claims, drop_claim, is_claimed
 from runners.groups import Group
 from runners.worklist import Worklist
 from tests.runners.studies import study
@@ -143,6 +143,13 @@ def test_claims_are_touched_as_long_as_they_are_ours(networks, tmp_path, monkeyp
             time.sleep(0.01)
     assert lost.stat().st_mtime == 0
     assert lost.exists()
+
+
+def test_a_claim_that_outlived_its_network_is_removed(networks, tmp_path):
+    claim_of(networks[0], tmp_path)
+    drop_claim(networks[0], tmp_path)
+    drop_claim(networks[0], tmp_path)
+    assert not list(tmp_path.rglob(".*.claim"))
 
 
 def test_where_no_claims_can_be_made_the_work_is_done(networks, tmp_path):

@@ -4,6 +4,7 @@ Real sweeps in processes of their own: killed, interrupted, without disk or memo
 """
 
 import os
+import pty
 import resource
 import shlex
 import signal
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 
@@ -90,6 +92,24 @@ def test_a_signal_ends_the_sweep_and_says_how_to_go_on(number, folder, undisturb
     subprocess.run(command, check=True, cwd=folder.path, env=environment, capture_output=True)
     assert {path: folder.shards[path] for path in kept} == kept
     assert folder.table.equals(undisturbed)
+
+
+def test_ctrl_c_gives_the_terminal_back(folder):
+    """The bars hide the cursor while they run."""
+    ours, theirs = pty.openpty()
+    process = folder.start(stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    while b"\x1b[?25l" not in shown:
+        shown += os.read(ours, 10_000)
+    os.killpg(process.pid, signal.SIGINT)
+    with suppress(OSError):  # how a terminal ends
+        while more := os.read(ours, 10_000):
+            shown += more
+    process.communicate()
+    assert process.returncode == 130
+    assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
+    assert b"Stopped by SIGINT" in shown[shown.rindex(b"\x1b[?25h") :]
 
 
 def test_a_signal_during_the_start(folder):
