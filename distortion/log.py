@@ -12,7 +12,6 @@ import io
 import json
 import os
 import re
-import secrets
 import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from polars.exceptions import PolarsError
 
 from distortion.columns import conform
 from distortion.errors import LogError, LogWarning
+from distortion.files import digest, write_whole
 from distortion.rules import check_cells, check_rows, number_cells
 from distortion.schema import BY_NAME, CELL, DERIVED, NETWORK
 from distortion.weaknesses import spelled_alike, weaknesses
@@ -106,7 +106,7 @@ def write_log(log: Source, path: str | os.PathLike[str]) -> Path:
     metadata = {PROVENANCE: json.dumps(log.provenance, sort_keys=True, default=str)}
     log.table.drop("cell").write_parquet(buffer, compression="zstd", metadata=metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
-    return _replace(path, buffer.getvalue())
+    return write_whole(path, buffer.getvalue())
 
 
 def write_shard(
@@ -114,15 +114,16 @@ def write_shard(
 ) -> Path:
     """Write one network's rows and their provenance; either both files are there or neither counts.
 
-    Returns the path of the Parquet file. The same run id is replaced, not duplicated.
+    Returns the path of the Parquet file. The same run id is replaced, not duplicated. The
+    provenance gets a hash of the Parquet file, by which a damaged one is told.
     """
     folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     table.write_parquet(buffer, compression="zstd")
-    record = {**provenance, SHARD_HASH: shard_hash(buffer.getvalue())}
+    record = {**provenance, SHARD_HASH: digest(buffer.getvalue())}
     text = json.dumps(record, indent=1, sort_keys=True, default=str)
-    _replace(folder / f"{run_id}.json", text.encode())
-    path = _replace(folder / f"{run_id}.parquet", buffer.getvalue())
+    write_whole(folder / f"{run_id}.json", text.encode())
+    path = write_whole(folder / f"{run_id}.parquet", buffer.getvalue())
     (folder / f"{run_id}{FAILURE}").unlink(missing_ok=True)
     return path
 
@@ -134,12 +135,7 @@ def write_failure(provenance: Mapping[str, object], folder: Path, run_id: str) -
     """
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(provenance, indent=1, sort_keys=True, default=str)
-    return _replace(folder / f"{run_id}{FAILURE}", text.encode())
-
-
-def shard_hash(content: bytes) -> str:
-    """The hash of a shard's file, which its provenance holds: it tells a damaged file."""
-    return hashlib.sha256(content).hexdigest()[:16]
+    return write_whole(folder / f"{run_id}{FAILURE}", text.encode())
 
 
 def is_complete(folder: Path, run_id: str) -> bool:
@@ -296,16 +292,3 @@ def _failed_cells(provenance: Sequence[dict[str, Any]]) -> pl.DataFrame:
         )
     rows = [{c: cell.get(c) for c in FAILED} for cell in cells]
     return pl.DataFrame(rows, schema=FAILED, strict=False)
-
-
-def _replace(path: Path, content: bytes) -> Path:
-    """Write under a name that nobody else uses, reach the disk, then take the final name."""
-    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        return part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)  # of a full disk, say

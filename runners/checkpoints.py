@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from distortion.errors import StudyError
+from distortion.files import write_whole
 from distortion.log import safe_name
 from distortion.schema import DENSE
 from runners.datasets import Dataset
@@ -54,12 +55,7 @@ def keep_in(out: Path) -> Keep:
         state = {
             name: t.detach().cpu().clone().contiguous() for name, t in net.state_dict().items()
         }
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            save_file(state, part, metadata)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_whole(path, save(state, metadata))
 
     return keep
 

@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 
 from distortion.errors import StudyError
-from distortion.log import FAILURE, SHARD_HASH, is_complete, shard_hash, write_failure
+from distortion.files import digest
+from distortion.log import FAILURE, SHARD_HASH, is_complete, write_failure
 from distortion.schema import DENSE
 from runners.provenance import now
 from runners.recorder import Cell, cell_key
@@ -35,7 +36,7 @@ def damaged(network: NetworkSpec, out: Path) -> str | None:
         _check(record, network)
     except (OSError, ValueError) as error:
         return f"{provenance} is damaged ({error})."
-    if record.get(SHARD_HASH, shard_hash(content)) != shard_hash(content):
+    if record.get(SHARD_HASH, digest(content)) != digest(content):
         return f"{shard} is damaged (its hash is not the one in {provenance.name})."
     return None
 
