@@ -1,18 +1,15 @@
 """Reading and writing logs: Parquet shards with their provenance, CSV, frames in memory.
 
-A study is a folder of shards, one network each: `<run id>.parquet` with `<run id>.json` (the
-provenance) beside it. The JSON is written first and the Parquet last, each under a temporary
-name that is renamed when complete, so a Parquet file under its final name is a finished network.
+A study is a folder of shards, one network each: `<run id>.parquet`, with `<run id>.json` (the
+provenance) and perhaps its predictions (`distortion.predictions`) beside it. The shard is written
+last, each file under a temporary name first, so a shard under its final name is a finished network.
 A network that could not be computed at all leaves `<run id>.failed.json` instead.
 """
 
 import glob
-import hashlib
 import io
 import json
 import os
-import re
-import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +30,11 @@ Source: TypeAlias = "str | os.PathLike[str] | pl.DataFrame | pl.LazyFrame | Reca
 SUFFIXES = (".parquet", ".csv")
 PROVENANCE = "distortion:provenance"
 FAILURE = ".failed.json"
-SHARD_HASH = "shard_hash"
+HASHES = "hashes"
+# Parquet, but by its name no shard, whether a folder is searched or a pattern ends in .parquet.
+PREDICTIONS = ".predictions.pq"
+# The lowest level of zstd that finds the labels of one cell again in the next.
+LABELS_ONCE = 14
 FAILED = pl.Schema({c: BY_NAME[c].dtype for c in CELL} | {"reason": pl.String()})
 
 
@@ -102,28 +103,31 @@ def write_log(log: Source, path: str | os.PathLike[str]) -> Path:
     log, path = read_log(log), Path(path)
     if path.suffix != ".parquet":
         raise LogError(f"{path} does not end in .parquet: a log is packed into Parquet only.")
-    buffer = io.BytesIO()
     metadata = {PROVENANCE: json.dumps(log.provenance, sort_keys=True, default=str)}
-    log.table.drop("cell").write_parquet(buffer, compression="zstd", metadata=metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
-    return write_whole(path, buffer.getvalue())
+    return write_whole(path, _parquet(log.table.drop("cell"), metadata))
 
 
 def write_shard(
-    table: pl.DataFrame, provenance: Mapping[str, object], folder: Path, run_id: str
+    table: pl.DataFrame,
+    provenance: Mapping[str, object],
+    folder: Path,
+    run_id: str,
+    predictions: pl.DataFrame | None = None,
 ) -> Path:
-    """Write one network's rows and their provenance; either both files are there or neither counts.
+    """Write one network's rows, provenance and predictions: all files are there or none counts.
 
-    Returns the path of the Parquet file. The same run id is replaced, not duplicated. The
-    provenance gets a hash of the Parquet file, by which a damaged one is told.
+    Returns the path of the shard. The same run id is replaced, not duplicated. The provenance gets
+    hashes of the other files, by which damaged ones are told.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    buffer = io.BytesIO()
-    table.write_parquet(buffer, compression="zstd")
-    record = {**provenance, SHARD_HASH: digest(buffer.getvalue())}
+    contents = {f"{run_id}.parquet": _parquet(table)}
+    if predictions is not None:
+        contents[f"{run_id}{PREDICTIONS}"] = _parquet(predictions, level=LABELS_ONCE)
+    record = {**provenance, HASHES: {name: digest(content) for name, content in contents.items()}}
     text = json.dumps(record, indent=1, sort_keys=True, default=str)
     write_whole(folder / f"{run_id}.json", text.encode())
-    path = write_whole(folder / f"{run_id}.parquet", buffer.getvalue())
+    *_, path = [write_whole(folder / name, contents[name]) for name in reversed(contents)]
     (folder / f"{run_id}{FAILURE}").unlink(missing_ok=True)
     return path
 
@@ -150,19 +154,6 @@ def read_provenance(folder: Path) -> list[dict[str, Any]]:
     """
     records = [r for file in sorted(folder.rglob("*.parquet")) for r in _provenance_of(file)]
     return records + [_read_json(path) for path in sorted(folder.rglob(f"*{FAILURE}"))]
-
-
-def safe_name(text: str) -> str:
-    """A name for a file or folder that shows `text` and cannot leave its folder.
-
-    Letters, digits, `.`, `-` and `_` stay; where anything else was replaced, a short hash keeps
-    different texts apart.
-    """
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip(".-")[:80]
-    if plain == text and plain:
-        return plain
-    return f"{plain or 'unnamed'}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _from_files(name: str) -> RecallLog:
@@ -292,3 +283,11 @@ def _failed_cells(provenance: Sequence[dict[str, Any]]) -> pl.DataFrame:
         )
     rows = [{c: cell.get(c) for c in FAILED} for cell in cells]
     return pl.DataFrame(rows, schema=FAILED, strict=False)
+
+
+def _parquet(
+    table: pl.DataFrame, metadata: dict[str, str] | None = None, level: int | None = None
+) -> bytes:
+    buffer = io.BytesIO()
+    table.write_parquet(buffer, compression="zstd", compression_level=level, metadata=metadata)
+    return buffer.getvalue()

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 from torch import nn
@@ -20,7 +20,13 @@ from runners.report import Report
 from runners.study import NetworkSpec
 from runners.train import train
 
-Result = tuple[pl.DataFrame, dict[str, Any]]
+
+class Result(NamedTuple):
+    """What a network leaves: rows of the log, provenance, and predictions if the study asks."""
+
+    table: pl.DataFrame
+    provenance: dict[str, Any]
+    predictions: pl.DataFrame | None
 
 
 @dataclass(eq=False)
@@ -40,8 +46,11 @@ class Run:
 
     @property
     def result(self) -> Result | Exception:
-        """The rows of the network and its provenance, or why it must be computed again."""
-        return self.broken or (self.recorder.table, self.recorder.provenance(self.net))
+        """What the network leaves, or why it must be computed again."""
+        recorder = self.recorder
+        return self.broken or Result(
+            recorder.table, recorder.provenance(self.net), recorder.predictions
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,8 @@ from safetensors.torch import save
 from torch import nn
 
 from distortion.errors import StudyError
+from distortion.escape import safe_name
 from distortion.files import write_whole
-from distortion.log import safe_name
 from distortion.schema import DENSE
 from runners.datasets import Dataset
 from runners.nets import build

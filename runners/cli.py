@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from distortion.errors import DistortionError, StudyError
-from runners.backends import NAMES
+from runners.backends import LABELS
 from runners.datasets import DATASETS
 from runners.estimate import Estimate, estimate
 from runners.methods import METHODS
@@ -77,9 +77,10 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
     help="Worker processes.",
 )  # fmt: skip
 @click.option(
-    "--backend", type=click.Choice([AUTO, *NAMES]), default=AUTO,
+    "--backend", type=click.Choice([AUTO, *LABELS]), default=AUTO,
     envvar="DISTORTION_BACKEND", show_envvar=True,
-    help="Train networks one by one (loop) or stacked; auto measures once what is the fastest.",
+    help="Train networks one by one (loop) or stacked, with steps compiled or, on a GPU, replayed "
+    "as graphs; auto measures once what is the fastest.",
 )  # fmt: skip
 @click.option(
     "--checkpoints", is_flag=True,

@@ -12,7 +12,7 @@ from torch.nn import functional
 from runners.backends import Backend, in_company
 from runners.datasets import Dataset, Images
 from runners.halving import in_stacks
-from runners.stacking import Stack, is_hooked
+from runners.stacking import Stack, is_hooked, make_stack
 
 BATCH = 250  # images at a time; predictions do not depend on it
 
@@ -61,7 +61,7 @@ def _evaluate(
             for name, images in sets.items()
         }
     else:
-        stack = Stack(in_company(nets, data.scale.device), backend.name)
+        stack = make_stack(in_company(nets, data.scale.device), backend.name)
         outputs = {name: stacked_logits(stack, data, images) for name, images in sets.items()}
     columns = {name: _predictions(output, sets[name].labels) for name, output in outputs.items()}
     return [{name: column[i] for name, column in columns.items()} for i in range(len(nets))]

@@ -33,7 +33,8 @@ def make_groups(
     groups = []
     for shape, members in by_shape.items():
         backend = backends[shape]
-        size = min(backend.size, -(-len(members) // (PER_WORKER * jobs)))
+        shares = PER_WORKER * jobs if jobs > 1 else 1
+        size = min(backend.size, -(-len(members) // shares))
         cuts = range(0, len(members), size)
         groups += [Group(tuple(members[cut : cut + size]), backend) for cut in cuts]
     position = {network: i for i, network in enumerate(map(id, networks))}

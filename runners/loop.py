@@ -12,6 +12,7 @@ from runners.batches import training_batches
 from runners.datasets import Dataset
 from runners.evaluation import mean_loss
 from runners.optimizers import make_optimizer
+from runners.precision import lowered
 from runners.recipe import Recipe, Schedule, learning_rates
 from runners.replicas import Outcome, Replica, diverged, ended
 
@@ -49,7 +50,8 @@ def _train(
         batches = training_batches(data, recipe, [order], [augmentation])
         for rate, (inputs, labels) in zip(rates[epoch * steps :], batches, strict=False):
             optimizer.param_groups[0]["lr"] = rate
-            loss = functional.cross_entropy(net(inputs), labels[0])
+            with lowered(recipe.precision, inputs.device):
+                loss = functional.cross_entropy(net(inputs), labels[0])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

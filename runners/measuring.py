@@ -110,7 +110,7 @@ def _serve(pipe: Connection, barrier: Barrier, groups: Sequence[Group], setup: S
 def _cost(group: Group, data: Dataset, start: float) -> Cost:
     """Return the cost of a network of a group, in this process."""
     spec, backend = group.networks[0], group.backend
-    fixed, (table, provenance), net = _fixed(group, data)
+    fixed, (table, provenance, _), net = _fixed(group, data)
     alone = replace(backend, size=min(backend.size, len(group.networks)))
     dense_epochs, batch = n_epochs(spec.recipe.dense), spec.recipe.batch_size
     seconds = fixed

@@ -24,10 +24,10 @@ def run_networks(
 ) -> Iterator[tuple[NetworkSpec, Result | Exception]]:
     """Train, compress, fine-tune and count networks that differ in their seeds only.
 
-    Yields each network once, when it is done, with its rows and its provenance, or with the
-    error that ended it. A cell whose training diverges has no rows; `provenance["failed"]` names
-    it with the reason. If that is the dense cell, the table is empty. `keep` gets the network of
-    every cell that was counted.
+    Yields each network once, when it is done, with what it leaves, or with the error that ended
+    it. A cell whose training diverges has no rows; `provenance["failed"]` names it with the
+    reason. If that is the dense cell, the table is empty. `keep` gets the network of every cell
+    that was counted.
     """
     bench = Bench(data, backend, keep)
     runs, alive = [], []

@@ -25,6 +25,8 @@ class Recipe:
     checkpoint        "last": weights after the last epoch; "best-validation": those of the epoch
                       with the lowest validation loss. Never chosen on test images
     crop_padding      random crops after padding by this many black pixels; 0 for none
+    precision         of matrix products and convolutions in training; weights, normalisation and
+                      evaluation are always float32
     weight_decay      coefficient of decay on all parameters; also the default epsilon of scores
     """
 
@@ -39,6 +41,7 @@ class Recipe:
     flip: bool = False
     crop_padding: int = 0
     checkpoint: Literal["last", "best-validation"] = "last"
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     def check(self, where: str) -> "Recipe":
         """Return the recipe itself; raise StudyError where a value is out of its range."""

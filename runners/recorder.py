@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
 from torch import Tensor, nn
 
 from distortion.errors import DistortionError
-from distortion.schema import ARMS, COLUMNS, DENSE, NO_METHOD
+from distortion.schema import ARMS, BY_NAME, CELL, COLUMNS, DENSE, NO_METHOD
 from runners.counts import class_counts
 from runners.datasets import Dataset
 from runners.evaluation import Evaluation
@@ -26,6 +27,7 @@ SCHEMA = pl.Schema(
         "weights_hash": pl.String(),
     }
 )
+BYTE = 256  # classes of which one byte holds the number
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Recorder:
         self._started = now()
         self._start = time.perf_counter()
         self._rows: list[dict[str, Any]] = []
+        self._predicted: list[dict[str, Any]] = []
         self._dense: dict[str, Tensor] = {}
         self._labels = {"test": data.test.labels.cpu(), "validation": data.validation.labels.cpu()}
 
@@ -73,6 +76,16 @@ class Recorder:
     def table(self) -> pl.DataFrame:
         """The rows so far, with the columns of the log; the order of cells is always the same."""
         return pl.DataFrame(sorted(self._rows, key=self._place), schema=SCHEMA)
+
+    @property
+    def predictions(self) -> pl.DataFrame | None:
+        """The predictions so far, one row per cell and split; None if the study stores none."""
+        if not self.spec.predictions:
+            return None
+        keys = {name: BY_NAME[name].dtype for name in CELL}
+        classes = pl.UInt8() if self.data.n_classes <= BYTE else pl.UInt16()
+        schema = keys | {"labels": pl.List(classes), "predicted": pl.List(classes)}
+        return pl.DataFrame(sorted(self._predicted, key=self._place), schema=schema)
 
     def _place(self, row: dict[str, Any]) -> tuple[int, int, float]:
         methods = [NO_METHOD, *(method.label for method in self.spec.methods)]
@@ -119,11 +132,11 @@ class Recorder:
         if cell.arm == DENSE:
             yield
             return
-        n_rows = len(self._rows)
+        n_rows, n_predicted = len(self._rows), len(self._predicted)
         try:
             yield
         except Exception as error:  # whatever it is, the other cells go on
-            del self._rows[n_rows:]
+            del self._rows[n_rows:], self._predicted[n_predicted:]
             self.fail(cell, reason_of(error))
 
     def count(self, cell: Cell, evaluation: Evaluation, train_loss: float | None) -> bool:
@@ -145,6 +158,7 @@ class Recorder:
             line[f"{name}_accuracy"] = int((classes == labels).sum()) / len(labels)
             if name in self.spec.count:
                 self._add_rows(cell, name, classes, labels)
+                self._add_predictions(cell, name, classes, labels)
         self.cells.append(line)
         return True
 
@@ -178,6 +192,13 @@ class Recorder:
                     "weights_hash": self.initial_weights,
                 }
             )
+
+    def _add_predictions(self, cell: Cell, split: str, classes: Tensor, labels: Tensor) -> None:
+        if self.spec.predictions:
+            small = np.uint8 if self.data.n_classes <= BYTE else np.uint16
+            lists = {"labels": labels.numpy(), "predicted": classes.numpy()}
+            lists = {name: column.astype(small) for name, column in lists.items()}
+            self._predicted.append(cell_key(self.spec, cell, split) | lists)
 
 
 def cell_key(spec: NetworkSpec, cell: Cell, split: str) -> dict[str, object]:

@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from runners.backends import in_company
+from runners.backends import Backend, in_company
 from runners.batches import training_batches
 from runners.datasets import Dataset
 from runners.evaluation import stacked_logits, stacked_losses
 from runners.masks import other_tensors, prunable_tensors
-from runners.optimizers import make_optimizer
 from runners.recipe import Recipe, Schedule, learning_rates
 from runners.replicas import Outcome, Replica, diverged, ended
-from runners.stacking import Stack
+from runners.stacking import Stack, make_stack
+from runners.steps import make_step
 
 
 def train_stack(
@@ -22,7 +22,7 @@ def train_stack(
     data: Dataset,
     recipe: Recipe,
     schedule: Schedule,
-    convolution: str,
+    backend: Backend,
     on_epoch: Callable[[Sequence[int]], None],
 ) -> list[Outcome]:
     """Train replicas together; they are changed when all are done, and not at all on an error.
@@ -31,9 +31,8 @@ def train_stack(
     """
     device = data.train.labels.device
     members = in_company(replicas, device)
-    stack = Stack([replica.net for replica in members], convolution)
-    optimizer = make_optimizer(recipe, stack.leaves)
-    masked = _masked(stack, members)
+    stack = make_stack([replica.net for replica in members], backend.name)
+    step = make_step(backend.step, stack, _masked(stack, members), recipe)
     orders = [replica.streams.generator("order") for replica in members]
     augmentations = [replica.streams.generator("augmentation") for replica in members]
     steps = math.ceil(len(data.train) / recipe.batch_size)
@@ -46,15 +45,7 @@ def train_stack(
         stack.train()
         batches = training_batches(data, recipe, orders, augmentations)
         for rate, (inputs, labels) in zip(rates[epoch * steps :], batches, strict=False):
-            optimizer.param_groups[0]["lr"] = rate
-            losses = stacked_losses(stack(inputs), labels)
-            optimizer.zero_grad()
-            losses.sum().backward()  # no network's loss has weights of another
-            optimizer.step()
-            with torch.no_grad():
-                for weight, mask in masked:
-                    weight.mul_(mask)
-            total += losses.detach() * len(inputs)
+            total += step(inputs, labels, rate) * len(inputs)
         # the only wait for the device in an epoch
         means = [mean / len(data.train) for mean in total.tolist()]
         for i, mean in enumerate(means[: len(replicas)]):

@@ -11,7 +11,7 @@ from itertools import product
 from pathlib import Path
 from typing import Literal
 
-from distortion.log import safe_name
+from distortion.escape import safe_name
 from runners.datasets import DatasetSpec
 from runners.methods import METHODS
 from runners.methods.method import MethodSpec
@@ -44,6 +44,7 @@ class NetworkSpec:
     ratios: tuple[float, ...]
     methods: tuple[MethodSpec, ...]
     count: tuple[str, ...]
+    predictions: bool = False
 
     def __str__(self) -> str:
         recipe = f" {self.recipe.name}" if self.recipe.name else ""
@@ -115,6 +116,7 @@ class Study:
     recipes: tuple[Recipe, ...]
     split_seed: int = 0
     count: tuple[Literal["test", "validation"], ...] = ("test",)
+    predictions: bool = False
     plugins: tuple[str, ...] = ()
 
     @property
@@ -131,6 +133,7 @@ class Study:
                 ratios=self.ratios,
                 methods=self.methods,
                 count=self.count,
+                predictions=self.predictions,
             )
             for seed, dataset, model, recipe in product(
                 self.seeds, self.datasets, self.models, self.recipes

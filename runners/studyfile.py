@@ -28,6 +28,7 @@ TOP = {
     "ratios": Field(tuple[float, ...], None),
     "split_seed": Field(int, 0),
     "count": Field(tuple[Literal["test", "validation"], ...], ("test",)),
+    "predictions": Field(bool, False),
     "plugins": Field(tuple[str, ...], ()),
     **{key: Field(object, REQUIRED) for key in ("dataset", "model", "method", "recipe")},
 }
@@ -95,6 +96,7 @@ def parse_study(table: Mapping, path: Path, plugins: Iterable[str] = ()) -> Stud
         recipes=_entries(top, "recipe", where, _recipe),
         split_seed=top["split_seed"],
         count=top["count"],
+        predictions=top["predictions"],
         plugins=all_plugins,
     )
     _check(study, where)

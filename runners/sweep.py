@@ -148,11 +148,11 @@ class Sweep:
             if shape in backends:
                 continue
             data, net = checked[shape]
-            backends[shape], reason = choose(
+            backends[shape], notes = choose(
                 self.backend, net, data, network.recipe, device, self.jobs
             )
-            if reason:
-                display.note(f"{shape[1]} on {shape[0]} is trained one by one: {reason}.")
+            for note in notes:
+                display.note(f"{shape[1]} on {shape[0]} {note}.")
         return backends
 
     def _note_missing_checkpoints(self, display: Display) -> None:

@@ -50,7 +50,7 @@ def train(
                 [replica] = replicas
                 outcomes = [train_alone(replica, data, recipe, schedule, lambda: report([0]))]
             else:
-                outcomes = train_stack(replicas, data, recipe, schedule, backend.name, report)
+                outcomes = train_stack(replicas, data, recipe, schedule, backend, report)
         except Exception:
             for position, epochs in done.items():
                 on_epoch(stack[position], -epochs)

@@ -136,10 +136,10 @@ class Worker:
     def _finish(self, network: NetworkSpec, result: Result | Exception) -> Message:
         if isinstance(result, Exception):
             return raised(result)
-        table, provenance = result
-        folder = network.folder(self.setup.out)
+        table, provenance, predictions = result
+        folder, record = network.folder(self.setup.out), provenance | self.environment
         try:
-            write_shard(table, provenance | self.environment, folder, network.run_id)
+            write_shard(table, record, folder, network.run_id, predictions)
         except Exception as error:  # whatever it is, the other networks go on
             if is_complete(folder, network.run_id):
                 return Found()

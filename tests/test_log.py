@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import distortion as ds
 from distortion.errors import LogError, LogWarning
-from distortion.log import is_complete, read_provenance, safe_name, write_failure, write_shard
+from distortion.escape import safe_name
+from distortion.log import is_complete, read_provenance, write_failure, write_shard
 from tests.logs import cell, planted, worked_example
 
 
@@ -229,7 +230,7 @@ def test_a_shard_counts_only_when_complete(tmp_path: Path) -> None:
     path = write_shard(worked_example(), {"seed": 3}, tmp_path, "run")
     assert is_complete(tmp_path, "run")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    assert read_provenance(tmp_path) == [{"seed": 3, "shard_hash": digest}]
+    assert read_provenance(tmp_path) == [{"seed": 3, "hashes": {"run.parquet": digest}}]
     assert sorted(os.listdir(tmp_path)) == ["run.json", "run.parquet"]
     path.with_suffix(".json").unlink()
     assert not is_complete(tmp_path, "run")

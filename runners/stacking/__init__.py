@@ -14,7 +14,21 @@ Batch normalisation works channel by channel, so over m c channels it is that of
 the batch and in the running statistics.
 """
 
+from collections.abc import Sequence
+
+from torch import nn
+
+from runners.stacking.convolutions import CONVOLUTIONS
 from runners.stacking.refusal import is_hooked, refusal
 from runners.stacking.stack import Stack
+from runners.stacking.vmapped import VmappedStack
 
-__all__ = ["Stack", "is_hooked", "refusal"]
+VMAP = "vmap"
+WAYS = (*CONVOLUTIONS, VMAP)
+
+__all__ = ["VMAP", "WAYS", "Stack", "is_hooked", "make_stack", "refusal"]
+
+
+def make_stack(nets: Sequence[nn.Module], way: str) -> Stack:
+    """Return networks as a stack; `way` is one of `WAYS`."""
+    return VmappedStack(nets) if way == VMAP else Stack(nets, way)

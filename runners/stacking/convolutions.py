@@ -1,8 +1,9 @@
-"""Two ways to convolve the images of m networks, each with its own kernels.
+"""Three ways to convolve the images of m networks, each with its own kernels.
 
 `grouped` is one convolution with m groups: the fastest on a CPU, where channels stand last in
-memory. `gemm` gathers the patches and multiplies them in a batch of matrix products: for GPUs,
-whose grouped convolutions have slow gradients.
+memory. GPUs have slow gradients for grouped convolutions (pytorch#70954, #73764). For them are
+`gemm`, which gathers the patches and multiplies them in a batch of matrix products, and `each`:
+one convolution per network, on a GPU side by side in streams.
 
 array    size
 x        (n, m c, h, w)
@@ -11,10 +12,13 @@ bias     (m, c_out) or None
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+N_STREAMS = 8  # convolutions of small networks that a GPU runs side by side
 
 Convolution = Callable[[nn.Conv2d, Tensor, Tensor, Tensor | None], Tensor]
 
@@ -47,6 +51,37 @@ def gemm(layer: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Te
     return out.unflatten(2, (n, h, w)).permute(2, 0, 1, 3, 4).flatten(1, 2)
 
 
+def each(layer: nn.Conv2d, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Convolve network by network."""
+    m = len(weight)
+    biases = [None] * m if bias is None else list(bias)
+
+    def convolve(i: int) -> Tensor:
+        return functional.conv2d(
+            parts[i], weight[i], biases[i],
+            layer.stride, layer.padding, layer.dilation, layer.groups,
+        )  # fmt: skip
+
+    parts = x.chunk(m, 1)
+    if not x.is_cuda:
+        return torch.cat([convolve(i) for i in range(m)], 1)
+    here = torch.cuda.current_stream(x.device)
+    outputs: list[Tensor] = []
+    for i in range(m):
+        stream = _streams(x.device)[i % N_STREAMS]
+        stream.wait_stream(here)
+        with torch.cuda.stream(stream):
+            outputs.append(convolve(i))
+    for stream in _streams(x.device)[:m]:
+        here.wait_stream(stream)
+    return torch.cat(outputs, 1)
+
+
+@cache
+def _streams(device: torch.device) -> tuple[torch.cuda.Stream, ...]:
+    return tuple(torch.cuda.Stream(device) for _ in range(N_STREAMS))
+
+
 def multiply(weight: Tensor, x: Tensor, bias: Tensor | None) -> Tensor:
     """Return weight (m, out, in) times x (m, in, n), plus bias (m, out): all m at once."""
     if bias is None:
@@ -60,4 +95,4 @@ def _geometry(layer: nn.Conv2d) -> tuple[tuple[int, ...], ...]:
     return layer.kernel_size, padding, layer.dilation, layer.stride
 
 
-CONVOLUTIONS: dict[str, Convolution] = {"grouped": grouped, "gemm": gemm}
+CONVOLUTIONS: dict[str, Convolution] = {"grouped": grouped, "gemm": gemm, "each": each}

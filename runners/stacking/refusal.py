@@ -7,22 +7,25 @@ from torch import nn
 
 from runners.stacking.layers import RULES
 from runners.stacking.stack import Stack
+from runners.stacking.vmapped import VmappedStack
 
 
-def refusal(net: nn.Module, shape: tuple[int, int, int]) -> str | None:
+def refusal(net: nn.Module, shape: tuple[int, int, int], vmapped: bool = False) -> str | None:
     """Return why a network for images of `shape` cannot be stacked; None if it can.
 
-    What the rules say is tried out: a stack must return what the network itself returns.
+    Stacked by rules, or `vmapped`. It is tried out: a stack must return what the network returns.
     """
     unknown = {_name(layer) for layer in net.modules() if not _is_known(layer)}
-    if unknown:
+    if unknown and not vmapped:
         return f"no rule says how to stack {', '.join(sorted(unknown))}"
+    if is_hooked(net):
+        return "it has hooks"
     pair = [copy.deepcopy(net), copy.deepcopy(net)]
     inputs = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
     inputs = inputs.to(next(net.parameters()).device)
     for training in (True, False):
         with torch.no_grad():
-            stack = Stack(pair, "grouped").train(training)
+            stack = (VmappedStack(pair) if vmapped else Stack(pair)).train(training)
             try:
                 together = stack(inputs.repeat(1, 2, 1, 1))
             except (RuntimeError, ValueError, IndexError) as error:

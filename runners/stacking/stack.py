@@ -1,5 +1,6 @@
 """The networks of a stack: their weights side by side, run and written back together."""
 
+import copy
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -21,7 +22,7 @@ class Stack:
     depend on the number of networks.
     """
 
-    def __init__(self, nets: Sequence[nn.Module], convolution: str) -> None:
+    def __init__(self, nets: Sequence[nn.Module], convolution: str = "grouped") -> None:
         self.nets = nets
         self.size = len(nets)
         self.convolution = CONVOLUTIONS[convolution]
@@ -60,6 +61,12 @@ class Stack:
     def leaves(self) -> list[Tensor]:
         """The stacked parameters as rows, in the order of the network's: what is optimised."""
         return [self._leaves[id(parameter)] for parameter in self.nets[0].parameters()]
+
+    def bound(self, state: Sequence[Tensor]) -> "Stack":
+        """Return this stack with other tensors in place of its `state`."""
+        other = copy.copy(self)
+        other._leaves = dict(zip(self._leaves, state, strict=True))
+        return other
 
     @torch.no_grad()
     def write_back(self) -> None:

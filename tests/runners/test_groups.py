@@ -51,7 +51,7 @@ def test_groups_hold_networks_of_one_shape_in_the_order_of_the_study():
 def test_groups_leave_work_for_every_worker():
     networks = study(seeds=6).networks
     backends = {shape_of(networks[0]): Backend("grouped", 32)}
-    assert [len(group.networks) for group in make_groups(networks, backends, 1)] == [3, 3]
+    assert [len(group.networks) for group in make_groups(networks, backends, 1)] == [6]
     assert [len(group.networks) for group in make_groups(networks, backends, 2)] == [2, 2, 2]
     assert [len(group.networks) for group in make_groups(networks, backends, 8)] == [1] * 6
 
@@ -60,10 +60,10 @@ def test_a_network_that_cannot_be_written_leaves_the_others_of_its_group(tmp_pat
     networks = study(seeds=3).networks
     plain, sent = worker.write_shard, []
 
-    def write_shard(table, provenance, folder, run_id):
+    def write_shard(table, provenance, folder, run_id, predictions):
         if run_id == networks[1].run_id:
             raise OSError("No space left on device")
-        return plain(table, provenance, folder, run_id)
+        return plain(table, provenance, folder, run_id, predictions)
 
     monkeypatch.setattr(worker, "write_shard", write_shard)
     ours = Worker(Setup(tmp_path, Path(), "cpu", ()))

@@ -225,10 +225,10 @@ def test_networks_of_a_group_are_as_if_each_were_alone(cpu):
         small = replace(backend, size=min(5, backend.size))  # stacks across networks
         group = list(run_networks(specs, data, small, lambda _: silent))
         assert [spec for spec, _ in group] == list(specs)
-        for spec, (table, provenance) in group:
+        for spec, left in group:
             alone, _ = run_network(spec, data, backend=backend)
-            assert table.equals(alone)
-            assert provenance["backend"] == str(small)
+            assert left.table.equals(alone)
+            assert left.provenance["backend"] == str(small)
 
 
 def test_a_network_that_cannot_be_built_or_pruned_leaves_the_others_of_its_group(cpu, monkeypatch):

@@ -15,7 +15,7 @@ from runners.nets import build
 from runners.recipe import Recipe
 from runners.replicas import Replica, Training
 from runners.seeds import Streams
-from runners.stacking import Stack, refusal
+from runners.stacking import WAYS, make_stack, refusal
 from runners.train import train
 from tests.runners.studies import train_replicas
 
@@ -33,7 +33,8 @@ RECIPES = {
     "adam": replace(SGD, dense=((3, 1e-3),), optimizer="adam"),
     "best": replace(SGD, dense=((2, 0.02), (2, 0.5)), checkpoint="best-validation"),
 }
-GROUPED, GEMM = Backend("grouped", 8), Backend("gemm", 8)
+GROUPED, GEMM, EACH, VMAP = (Backend(name, 8) for name in ("grouped", "gemm", "each", "vmap"))
+STACKED = pytest.mark.parametrize("backend", [GROUPED, GEMM, EACH, VMAP], ids=str)
 
 
 class Doubles(Dataset):
@@ -79,7 +80,7 @@ def state(net):
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
-@pytest.mark.parametrize("backend", [GROUPED, GEMM], ids=str)
+@STACKED
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_stack_is_the_loop_to_rounding(name, backend, recipe, cpu):
     """In float64, where rounding is 1e-16 and training magnifies it by far less than 1e6.
@@ -96,7 +97,7 @@ def test_a_stack_is_the_loop_to_rounding(name, backend, recipe, cpu):
         assert not torch.equal(state(one.net), state(make_replica(name, 0).net))
 
 
-@pytest.mark.parametrize("backend", [GROUPED, GEMM], ids=str)
+@pytest.mark.parametrize("backend", [GROUPED, GEMM, EACH], ids=str)
 @pytest.mark.parametrize("name", SHAPES)
 def test_no_bit_of_a_network_depends_on_its_company(name, backend, cpu):
     data = dataset(SHAPES[name])
@@ -109,7 +110,7 @@ def test_no_bit_of_a_network_depends_on_its_company(name, backend, cpu):
             assert torch.equal(state(replica.net), state(together[seed].net)), (seeds, seed)
 
 
-@pytest.mark.parametrize("backend", [LOOP, GROUPED, GEMM], ids=str)
+@pytest.mark.parametrize("backend", [LOOP, GROUPED, GEMM, EACH, VMAP], ids=str)
 def test_a_network_that_diverges_leaves_the_others_as_they_are(backend, cpu):
     data = dataset(SHAPES["lenet"])
     replicas = [make_replica("lenet", seed) for seed in range(3)]
@@ -137,7 +138,7 @@ def test_evaluation_of_a_stack_is_that_of_each_network(name, cpu):
     replicas, _ = trained(name, data, SGD, LOOP)
     sets = {"test": data.test, "validation": data.validation}
     alone = list(evaluate(replicas, data, sets, LOOP))
-    for backend in (GROUPED, GEMM):
+    for backend in (GROUPED, GEMM, EACH, VMAP):
         together = list(evaluate(replicas, data, sets, backend))
         for (_, one), (_, other) in zip(alone, together, strict=True):
             for part in sets:
@@ -202,7 +203,7 @@ def test_layers_of_all_kinds_that_rules_cover(cpu):
     assert refusal(net, (2, 9, 8)) is None
     inputs = torch.rand(5, 2, 9, 8)
     wanted = net(inputs)
-    for way in ("grouped", "gemm"):
-        stack = Stack([net, net], way)
+    for way in WAYS:
+        stack = make_stack([net, net], way)
         torch.testing.assert_close(stack(inputs.repeat(1, 2, 1, 1))[1].T, wanted)
         assert not stack.leaves[0].requires_grad

@@ -127,7 +127,9 @@ def test_every_damage_is_seen(damage, suffix, digits, tmp_path):
     path = network.folder(tmp_path) / f"{network.run_id}{suffix}"
     before = path.read_bytes()
     if (damage, suffix) == (flipped, ".json"):  # in the text, wherever that leaves it JSON
-        path.write_text(json.dumps(json.loads(before) | {"shard_hash": "0" * 16}))
+        path.write_text(
+            json.dumps(json.loads(before) | {"hashes": {path.stem + ".parquet": "0" * 16}})
+        )
     else:
         path.write_bytes(damage(before))
     assert "is damaged" in damaged(network, tmp_path)
@@ -138,7 +140,7 @@ def test_a_shard_of_an_earlier_version_has_no_hash(digits, tmp_path):
     finish(network, digits, tmp_path)
     path = network.folder(tmp_path) / f"{network.run_id}.json"
     record = json.loads(path.read_text())
-    del record["shard_hash"]
+    del record["hashes"]
     path.write_text(json.dumps(record))
     assert damaged(network, tmp_path) is None
 
