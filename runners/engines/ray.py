@@ -37,12 +37,12 @@ from runners.engines.errands import Item, choose_for, messages
 from runners.engines.local import default_jobs
 from runners.engines.tries import Tries
 from runners.groups import Group
-from runners.pool import found
 from runners.shards import remove_parts
 from runners.study import NetworkSpec
 from runners.studyfile import load_plugins
 from runners.tuning import Notes
 from runners.worker import Message, Setup, Step, keep, raised
+from runners.worklist import found
 
 PAUSE = 5.0  # seconds after which the size of the cluster is looked at again
 NODE_LOST = (NodeDiedError, LocalRayletDiedError, ObjectLostError)

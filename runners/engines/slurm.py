@@ -30,10 +30,10 @@ from runners.engines.letters import Letterbox, post
 from runners.engines.options import Value
 from runners.engines.tries import Tries
 from runners.groups import Group
-from runners.pool import found
 from runners.study import NetworkSpec
 from runners.tuning import Notes
 from runners.worker import Again, Found, Message, Setup, Step, Worker
+from runners.worklist import found
 
 JOBS = 8  # at once, where --jobs does not say
 MOST = 500  # jobs of an array; SLURM's own limit is 1001 unless the site changed it
