@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 
 from distortion.errors import StudyError
-from distortion.log import FAILURE, is_complete, write_failure
+from distortion.log import is_complete, write_failure
+from distortion.provenance import FAILURE
 from distortion.schema import DENSE
 from runners.provenance import now
 from runners.recorder import Cell, cell_key
