@@ -21,11 +21,11 @@ from distortion.columns import ignored
 from distortion.errors import LogError
 from distortion.schema import DERIVED
 
-SUFFIXES = (".parquet", ".csv")
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 # Names that no column of a log has.
 ROW, FILE = "distortion:row", "distortion:file"
 
+Columns: TypeAlias = tuple[tuple[str, pl.DataType], ...]
 Partition: TypeAlias = tuple[tuple[str, str | None], ...]
 
 
@@ -38,7 +38,8 @@ class Stretch:
     paths : the files
     starts : the number of the first row of each, then that after the last row
     schema : their columns, with those of `partition`
-    partition : columns that only the names of their folders hold (`dataset=cifar10/`), as texts
+    partition : columns that only the names of their folders hold (`dataset=cifar10/`), as texts;
+        a column of the files counts instead of a folder of its name
     table : the rows of a CSV file
     """
 
@@ -144,31 +145,43 @@ def survey(paths: Sequence[Path]) -> Files:
     Raises LogError if a file is neither Parquet nor CSV, cannot be read, or has a column whose
     type does not go together with that of another file.
     """
-    known: dict[Path, pl.DataFrame] = {}
-    schemas: dict[tuple[object, ...], pl.Schema] = {}
-
-    def columns(path: Path) -> tuple[pl.Schema, Partition, Path | None]:
-        if path.suffix == ".csv":
-            known[path] = _read_csv(path)
-        schema = known[path].schema if path in known else _schema(path)
-        partition = _partition(path, schema)
-        schema = pl.Schema({**schema, **{name: pl.String() for name, _ in partition}})
-        schema = schemas.setdefault(tuple(schema.items()), schema)
-        return schema, partition, path if path in known else None
-
     stretches: list[Stretch] = []
-    for (schema, partition, csv), group in groupby(paths, columns):
+    schemas: dict[tuple[object, ...], pl.Schema] = {}
+    for (columns, folders, csv), group in groupby(paths, _layout):
         files = tuple(group)
-        sizes = [known[csv].height] if csv else _sizes(files)
+        table = _read_csv(csv) if csv else None
+        inside = dict(columns) if table is None else dict(table.schema)
+        partition = tuple((name, value) for name, value in folders if name not in inside)
+        every = {**inside, **{name: pl.String() for name, _ in partition}}
+        schema = schemas.setdefault(tuple(every.items()), pl.Schema(every))
+        sizes = _sizes(files) if table is None else [table.height]
         filled = [(path, size) for path, size in zip(files, sizes, strict=True) if size]
         if filled:
             start = stretches[-1].starts[-1] if stretches else 0
             starts = tuple(accumulate((size for _, size in filled), initial=start))
-            table = known[csv] if csv else None
-            stretches.append(
-                Stretch(tuple(path for path, _ in filled), starts, schema, partition, table)
-            )
+            named = tuple(path for path, _ in filled)
+            stretches.append(Stretch(named, starts, schema, partition, table))
     return Files(tuple(stretches), *_together(stretches))
+
+
+def _layout(path: Path) -> tuple[Columns, Partition, Path | None]:
+    """What the files of a stretch share: columns, columns in folders, itself where it is CSV."""
+    pairs = [part.partition("=") for part in path.parts[:-1]]
+    folders = tuple(
+        (unquote(name), None if value == NO_VALUE else unquote(value))
+        for name, sign, value in pairs
+        if name and sign
+    )
+    if path.suffix == ".csv":
+        return (), folders, path
+    if path.suffix != ".parquet":
+        raise LogError(
+            f"{path} is neither Parquet nor CSV by its name. Logs have the suffix .parquet or .csv."
+        )
+    try:
+        return tuple(pl.read_parquet_schema(path).items()), folders, None
+    except (PolarsError, OSError) as error:
+        raise _unreadable(path, error) from None
 
 
 def _together(stretches: Sequence[Stretch]) -> tuple[pl.Schema, tuple[str, ...]]:
@@ -208,28 +221,6 @@ def _sizes(paths: Sequence[Path]) -> list[int]:
     found = [sizes.pop(str(path), 0) for path in paths]
     assert not sizes, f"rows of files not asked for: {list(sizes)[:3]}"
     return found
-
-
-def _partition(path: Path, schema: pl.Schema) -> Partition:
-    """Columns in the names of folders; where the file has the column, too, the file's counts."""
-    pairs = [part.partition("=") for part in path.parts[:-1]]
-    values = {
-        unquote(name): None if value == NO_VALUE else unquote(value)
-        for name, sign, value in pairs
-        if name and sign and unquote(name) not in schema
-    }
-    return tuple(values.items())
-
-
-def _schema(path: Path) -> pl.Schema:
-    if path.suffix not in SUFFIXES:
-        raise LogError(
-            f"{path} is neither Parquet nor CSV by its name. Logs have the suffix .parquet or .csv."
-        )
-    try:
-        return pl.Schema(pl.read_parquet_schema(path))
-    except (PolarsError, OSError) as error:
-        raise _unreadable(path, error) from None
 
 
 def _read_csv(path: Path) -> pl.DataFrame:
