@@ -19,6 +19,7 @@ from distortion import batches
 from distortion.errors import LogError
 from distortion.files import NO_VALUE, find, survey
 from distortion.log import write_failure, write_shard
+from tests.benchmarks.streaming import measured, write_log
 from tests.logs import planted, worked_example
 
 
@@ -275,3 +276,16 @@ def test_files_that_make_no_table_are_refused(tmp_path: Path) -> None:
     study().with_columns(flops=pl.lit(1)).write_parquet(tmp_path / "a.parquet")
     study().with_columns(flops=pl.lit(1).implode()).write_parquet(tmp_path / "b.parquet")
     assert "do not make one table" in str(agreed(tmp_path)[0])
+
+
+@pytest.mark.slow
+def test_a_log_larger_than_the_memory_allowed_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows take some 400 bytes with what is derived from them: here twice what is allowed."""
+    monkeypatch.setenv("POLARS_MAX_THREADS", "2")
+    write_log(tmp_path, 6_000_000)
+    assert measured("in memory", tmp_path, limit=2) is None
+    found = measured("batches", tmp_path, limit=2)
+    assert found is not None
+    assert found["height"] == 142 * 41  # networks and their cells that are not dense
