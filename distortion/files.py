@@ -67,7 +67,7 @@ class Stretch:
         try:
             return query.collect(engine="streaming")
         except (PolarsError, OSError) as error:
-            for path in self.paths:
+            for path in self.paths if self.table is None else ():
                 _readable(path)
             raise _unreadable(self.paths[0], error) from None
 
@@ -235,7 +235,7 @@ def _read_csv(path: Path) -> pl.DataFrame:
 def _readable(path: Path) -> None:
     """Raise LogError if a Parquet file cannot be read; its rows are not kept."""
     try:
-        _scan([path]).select(pl.all().hash().max()).collect(engine="streaming")
+        _scan([path]).select(pl.all().null_count()).collect(engine="streaming")
     except (PolarsError, OSError) as error:
         raise _unreadable(path, error) from None
 
