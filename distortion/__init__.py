@@ -11,12 +11,14 @@ from distortion.fits.results.comparing import compare
 from distortion.fits.results.result import Fit
 from distortion.fits.results.sidebyside import side_by_side
 from distortion.gate.gate import gate
+from distortion.inequality.exemplars import exemplar_shares, exemplars
 from distortion.inequality.table import inequality
 from distortion.log import RecallLog, read_log, write_log
 from distortion.nulls.equal import at_equal
 from distortion.nulls.matched import matched_null
 from distortion.planning.assumptions import Assumptions
 from distortion.planning.plan import plan
+from distortion.predictions import Predictions, read_predictions, recount
 from distortion.repairs.table import repaired_slopes
 from distortion.report import report
 from distortion.structural.table import structural
@@ -24,10 +26,13 @@ from distortion.structural.table import structural
 __all__ = [
     "Assumptions",
     "Fit",
+    "Predictions",
     "RecallLog",
     "at_equal",
     "compare",
     "conditions",
+    "exemplar_shares",
+    "exemplars",
     "findings",
     "fit_glmm",
     "fit_iv",
@@ -41,6 +46,8 @@ __all__ = [
     "pairs",
     "plan",
     "read_log",
+    "read_predictions",
+    "recount",
     "repaired_slopes",
     "report",
     "side_by_side",

@@ -1,7 +1,9 @@
-"""Text made safe for one format. Each function takes text as people read it."""
+"""Text made safe for one format, or as a file name. Each function takes text as people read it."""
 
+import hashlib
 import html
 import re
+import unicodedata
 from typing import Final
 
 from distortion.labels import clean
@@ -88,3 +90,16 @@ def _latex_letter(letter: str) -> str:
         return SPECIAL[letter]
     supported = letter.isascii() or (letter.isalpha() and ord(letter) < 0x180)
     return letter if supported else f"[U+{ord(letter):04X}]"
+
+
+def safe_name(text: str) -> str:
+    """A name for a file or folder that shows `text` and cannot leave its folder.
+
+    Letters, digits, `.`, `-` and `_` stay; where anything else was replaced, a short hash keeps
+    different texts apart.
+    """
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip(".-")[:80]
+    if plain == text and plain:
+        return plain
+    return f"{plain or 'unnamed'}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

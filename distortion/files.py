@@ -19,6 +19,7 @@ from polars.exceptions import NoDataError, PolarsError
 
 from distortion.columns import ignored
 from distortion.errors import LogError
+from distortion.places import place, readable
 from distortion.schema import DERIVED
 
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
@@ -122,7 +123,7 @@ class Files:
 
 def find(name: str) -> list[Path]:
     """The files of a folder, those that match a pattern, or the one file of that name."""
-    path = Path(name)
+    path = place(name)
     if path.is_dir():
         files = sorted(path.rglob("*.parquet")) or sorted(path.rglob("*.csv"))
         empty = f"The folder {name} holds no .parquet or .csv file."
@@ -147,9 +148,9 @@ def survey(paths: Sequence[Path]) -> Files:
     """
     stretches: list[Stretch] = []
     schemas: dict[tuple[object, ...], pl.Schema] = {}
-    for (columns, folders, csv), group in groupby(paths, _layout):
+    for (columns, folders, alone), group in groupby(paths, _layout):
         files = tuple(group)
-        table = _read_csv(csv) if csv else None
+        table = _read_csv(alone) if alone and alone.suffix == ".csv" else None
         inside = dict(columns) if table is None else dict(table.schema)
         partition = tuple((name, value) for name, value in folders if name not in inside)
         every = {**inside, **{name: pl.String() for name, _ in partition}}
@@ -165,7 +166,10 @@ def survey(paths: Sequence[Path]) -> Files:
 
 
 def _layout(path: Path) -> tuple[Columns, Partition, Path | None]:
-    """What the files of a stretch share: columns, columns in folders, itself where it is CSV."""
+    """What the files of a stretch share: columns, columns in folders; itself if it stands alone.
+
+    A CSV file does, and an object of a store, which is fetched whole and then let go.
+    """
     pairs = [part.partition("=") for part in path.parts[:-1]]
     folders = tuple(
         (unquote(name), None if value == NO_VALUE else unquote(value))
@@ -179,7 +183,8 @@ def _layout(path: Path) -> tuple[Columns, Partition, Path | None]:
             f"{path} is neither Parquet nor CSV by its name. Logs have the suffix .parquet or .csv."
         )
     try:
-        return tuple(pl.read_parquet_schema(path).items()), folders, None
+        columns = tuple(pl.read_parquet_schema(readable(path)).items())
+        return columns, folders, None if isinstance(path, Path) else path
     except (PolarsError, OSError) as error:
         raise _unreadable(path, error) from None
 
@@ -206,7 +211,7 @@ def _scan(
 ) -> pl.LazyFrame:
     """Parquet files as one table; `row` and `file` name columns that tell where a row is from."""
     return pl.scan_parquet(
-        list(paths),
+        readable(paths[0]) if len(paths) == 1 else list(paths),
         glob=False,
         hive_partitioning=False,
         row_index_name=row,
@@ -216,6 +221,8 @@ def _scan(
 
 def _sizes(paths: Sequence[Path]) -> list[int]:
     """The number of rows of each of some Parquet files with the same columns."""
+    if len(paths) == 1:
+        return [_scan(paths).select(pl.len()).collect().item()]
     rows = _scan(paths, file=FILE).group_by(FILE).agg(pl.len())
     sizes = dict(rows.collect(engine="streaming").iter_rows())
     found = [sizes.pop(str(path), 0) for path in paths]
@@ -225,7 +232,7 @@ def _sizes(paths: Sequence[Path]) -> list[int]:
 
 def _read_csv(path: Path) -> pl.DataFrame:
     try:
-        return pl.read_csv(path, infer_schema_length=None)
+        return pl.read_csv(readable(path), infer_schema_length=None)
     except NoDataError:
         return pl.DataFrame()
     except (PolarsError, OSError) as error:

@@ -1,17 +1,14 @@
 """Reading and writing logs: Parquet shards with their provenance, CSV, frames in memory.
 
-A study is a folder of shards, one network each: `<run id>.parquet` with `<run id>.json` (the
-provenance) beside it. The JSON is written first and the Parquet last, each under a temporary
-name that is renamed when complete, so a Parquet file under its final name is a finished network.
+A study is a folder of shards, one network each: `<run id>.parquet`, with `<run id>.json` (the
+provenance) and perhaps its predictions (`distortion.predictions`) beside it. The shard is written
+last, each file under a temporary name first, so a shard under its final name is a finished network.
 A network that could not be computed at all leaves `<run id>.failed.json` instead.
 """
 
-import hashlib
 import io
 import json
 import os
-import re
-import unicodedata
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +22,7 @@ from distortion.cells import check_cells, number_cells
 from distortion.columns import conform, ignored
 from distortion.errors import LogError, LogWarning
 from distortion.files import Files, find, survey
+from distortion.places import place, put
 from distortion.provenance import FAILED, FAILURE, PROVENANCE, failed_cells, records
 from distortion.rules import check_rows
 from distortion.schema import DERIVED, NETWORK
@@ -32,6 +30,10 @@ from distortion.traits import Traits, check_names, moved, together, traits, weak
 from distortion.violations import Violations
 
 Source: TypeAlias = "str | os.PathLike[str] | pl.DataFrame | pl.LazyFrame | RecallLog | Any"
+# Parquet, but by its name no shard, whether a folder is searched or a pattern ends in .parquet.
+PREDICTIONS = ".predictions.pq"
+# The lowest level of zstd that finds the labels of one cell again in the next.
+LABELS_ONCE = 14
 # Rows that are read at a time, to be joined to those before once they are checked and typed.
 PIECE = 1 << 20
 # Columns of cells that serve the checks only.
@@ -76,9 +78,10 @@ def read_log(source: Source) -> RecallLog:
 
     Parameters
     ----------
-    source : a folder of shards, a .parquet or .csv file, a glob pattern, a list of any of these,
-        a polars or pandas frame with the columns of `distortion.schema.COLUMNS`, or a RecallLog
-        (returned as is). Columns may stand in the names of folders, too: `dataset=cifar10/`.
+    source : a folder of shards, a .parquet or .csv file, the URL of either (s3://...), a glob
+        pattern, a list of any of these, a polars or pandas frame with the columns of
+        `distortion.schema.COLUMNS`, or a RecallLog (returned as is). Columns may also stand in the
+        names of folders: `dataset=cifar10/`.
 
     Raises
     ------
@@ -155,29 +158,31 @@ def write_log(log: Source, path: str | os.PathLike[str]) -> Path:
 
     Raises LogError if `path` does not end in .parquet, or the log breaks a rule.
     """
-    log, path = read_log(log), Path(path)
+    log, path = read_log(log), place(path)
     if path.suffix != ".parquet":
         raise LogError(f"{path} does not end in .parquet: a log is packed into Parquet only.")
-    buffer = io.BytesIO()
     metadata = {PROVENANCE: json.dumps(log.provenance, sort_keys=True, default=str)}
-    log.table.drop("cell").write_parquet(buffer, compression="zstd", metadata=metadata)
     path.parent.mkdir(parents=True, exist_ok=True)
-    return _replace(path, buffer.getvalue())
+    return put(path, _parquet(log.table.drop("cell"), metadata))
 
 
 def write_shard(
-    table: pl.DataFrame, provenance: Mapping[str, object], folder: Path, run_id: str
+    table: pl.DataFrame,
+    provenance: Mapping[str, object],
+    folder: Path,
+    run_id: str,
+    predictions: pl.DataFrame | None = None,
 ) -> Path:
-    """Write one network's rows and their provenance; either both files are there or neither counts.
+    """Write one network's rows, provenance and predictions: all files are there or none counts.
 
-    Returns the path of the Parquet file. The same run id is replaced, not duplicated.
+    Returns the path of the shard. The same run id is replaced, not duplicated.
     """
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(provenance, indent=1, sort_keys=True, default=str)
-    _replace(folder / f"{run_id}.json", text.encode())
-    buffer = io.BytesIO()
-    table.write_parquet(buffer, compression="zstd")
-    path = _replace(folder / f"{run_id}.parquet", buffer.getvalue())
+    put(folder / f"{run_id}.json", text.encode())
+    if predictions is not None:
+        put(folder / f"{run_id}{PREDICTIONS}", _parquet(predictions, level=LABELS_ONCE))
+    path = put(folder / f"{run_id}.parquet", _parquet(table))
     (folder / f"{run_id}{FAILURE}").unlink(missing_ok=True)
     return path
 
@@ -189,25 +194,12 @@ def write_failure(provenance: Mapping[str, object], folder: Path, run_id: str) -
     """
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(provenance, indent=1, sort_keys=True, default=str)
-    return _replace(folder / f"{run_id}{FAILURE}", text.encode())
+    return put(folder / f"{run_id}{FAILURE}", text.encode())
 
 
 def is_complete(folder: Path, run_id: str) -> bool:
     """Whether the shard of this run exists under its final name, with its provenance."""
     return all((folder / f"{run_id}{suffix}").exists() for suffix in (".parquet", ".json"))
-
-
-def safe_name(text: str) -> str:
-    """A name for a file or folder that shows `text` and cannot leave its folder.
-
-    Letters, digits, `.`, `-` and `_` stay; where anything else was replaced, a short hash keeps
-    different texts apart.
-    """
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip(".-")[:80]
-    if plain == text and plain:
-        return plain
-    return f"{plain or 'unnamed'}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _paths(source: Source) -> list[str]:
@@ -222,7 +214,7 @@ def _paths(source: Source) -> list[str]:
 def _opened(names: list[str]) -> tuple[str, Files, Iterator[dict[str, Any]]]:
     """The name of a log, its rows, and the records of their provenance."""
     files = [file for name in names for file in find(name)]
-    folders = [Path(name) for name in names if Path(name).is_dir()]
+    folders = [folder for name in names if (folder := place(name)).is_dir()]
     name = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     return name, survey(files), records(files, folders)
 
@@ -290,11 +282,9 @@ def _from_pandas(column: Any) -> pl.Series:
     return pl.Series(values, strict=False)
 
 
-def _replace(path: Path, content: bytes) -> Path:
-    """Write under a name of this process, reach the disk, then take the final name."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    return part.replace(path)
+def _parquet(
+    table: pl.DataFrame, metadata: dict[str, str] | None = None, level: int | None = None
+) -> bytes:
+    buffer = io.BytesIO()
+    table.write_parquet(buffer, compression="zstd", compression_level=level, metadata=metadata)
+    return buffer.getvalue()

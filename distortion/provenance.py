@@ -9,6 +9,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from distortion.errors import LogError
+from distortion.places import readable
 from distortion.schema import BY_NAME, CELL
 
 PROVENANCE = "distortion:provenance"
@@ -48,7 +49,7 @@ def _of_file(file: Path) -> list[dict[str, Any]]:
     if file.suffix != ".parquet":
         return []
     try:
-        return list(json.loads(pl.read_parquet_metadata(file).get(PROVENANCE, "[]")))
+        return list(json.loads(pl.read_parquet_metadata(readable(file)).get(PROVENANCE, "[]")))
     except (PolarsError, OSError):
         return []  # reading its rows says what is wrong with the file
 

@@ -55,7 +55,7 @@ COLUMNS = (
     Column("predicted", pl.Int64(), "images predicted as this class"),
     Column("kept", pl.Int64(), "images correct here and in the dense parent"),
     Column("n_params", pl.Int64(), "parameters of the whole network"),
-    Column("n_remaining", pl.Int64(), "parameters that are not pruned"),
+    Column("n_remaining", pl.Int64(), "parameters that are not pruned; quantized: 32-bit ones"),
 )
 BY_NAME = {column.name: column for column in COLUMNS}
 COUNTS = ("n", "correct", "predicted", "kept")

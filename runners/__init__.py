@@ -16,13 +16,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from runners.datasets import Images, Source, register_dataset
     from runners.masks import largest, two_sided
-    from runners.methods import Weights, register_method
+    from runners.methods import Method, Weights, register_method
+    from runners.methods.method import Compressed
     from runners.nets import register_network
     from runners.nets.classifier import mark_classifier
+    from runners.replicas import Training
 
 __all__ = [
+    "Compressed",
     "Images",
+    "Method",
     "Source",
+    "Training",
     "Weights",
     "largest",
     "mark_classifier",
@@ -39,6 +44,9 @@ _MODULES = {
     "register_dataset": "datasets",
     "largest": "masks",
     "two_sided": "masks",
+    "Compressed": "methods.method",
+    "Training": "replicas",
+    "Method": "methods",
     "Weights": "methods",
     "register_method": "methods",
     "register_network": "nets",

@@ -5,26 +5,48 @@ import traceback
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 
 from distortion.errors import DistortionError, StudyError
+from distortion.places import is_url, place
+from runners.backends import LABELS
 from runners.datasets import DATASETS
+from runners.engines import NAMES as ENGINES
+from runners.engines import open_engine
 from runners.methods import METHODS
 from runners.nets import NETWORKS
 from runners.progress import make_display
 from runners.status import failures, status
 from runners.studyfile import load_plugins, read_study, shipped, template
-from runners.sweep import Sweep, choose_device, default_jobs
+from runners.sweep import Sweep
+from runners.tuning import AUTO
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
 INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
 
+
+class Place(click.Path):
+    """A path, or the URL of a folder in an object store."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a path, or what stands for one."""
+        if not isinstance(value, str) or not is_url(value):
+            return super().convert(value, param, ctx)
+        if value.startswith("memory://"):
+            self.fail("memory:// would be lost with this process.", param, ctx)
+        try:
+            return place(value)
+        except DistortionError as error:
+            self.fail(str(error), param, ctx)
+
+
 study_argument = click.argument("study")
 out_option = click.option(
-    "-o", "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("data"),
-    help="Folder of all logs; the study gets a folder of its own in it.",
+    "-o", "--out", type=Place(path_type=Path, file_okay=False), default=Path("data"),
+    help="Folder of all logs, or its URL (s3://...); the study gets a folder of its own in it.",
 )  # fmt: skip
 plugin_option = click.option(
     "--plugin", "plugins", multiple=True, metavar="MODULE",
@@ -68,8 +90,23 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
 )  # fmt: skip
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
 @click.option(
-    "--jobs", type=click.IntRange(min=1), show_default="one per core on a CPU, 1 on a GPU",
+    "--engine", "engine_name", type=click.Choice(ENGINES), default="local",
+    help="Where networks are computed: processes here, a Ray cluster, or SLURM through submitit.",
+)  # fmt: skip
+@click.option(
+    "-E", "--engine-option", "engine_options", multiple=True, metavar="KEY=VALUE",
+    help="An option of the engine, for example gpus=0.25 (ray) or slurm_partition=gpu. Repeatable.",
+)  # fmt: skip
+@click.option(
+    "--jobs", type=click.IntRange(min=1),
+    show_default="one per core on a CPU, 1 on a GPU; what a Ray cluster has room for; 8 on SLURM",
     help="Worker processes.",
+)  # fmt: skip
+@click.option(
+    "--backend", type=click.Choice([AUTO, *LABELS]), default=AUTO,
+    envvar="DISTORTION_BACKEND", show_envvar=True,
+    help="Train networks one by one (loop) or stacked, with steps compiled or, on a GPU, replayed "
+    "as graphs; auto measures once what is the fastest.",
 )  # fmt: skip
 @plugin_option
 @click.option("--quiet", is_flag=True, help="Show problems only.")
@@ -78,7 +115,10 @@ def run(
     out: Path,
     data_root: Path,
     device: str,
+    engine_name: str,
+    engine_options: tuple[str, ...],
     jobs: int | None,
+    backend: str,
     plugins: tuple[str, ...],
     quiet: bool,
 ) -> None:
@@ -87,12 +127,13 @@ def run(
     Finished networks are kept: after a stop of any kind the same command goes on where it was.
     The folder of the log is printed on stdout.
     """
-    device = choose_device(device)
-    jobs = jobs or default_jobs(device)
-    sweep = Sweep(read_study(study, plugins), out, data_root.expanduser(), device, jobs)
+    parsed, data_root = read_study(study, plugins), data_root.expanduser()
     display = make_display(Console(stderr=True), quiet)
     try:
-        problems = sweep.run(display)
+        with open_engine(engine_name, engine_options, parsed.plugins, display.note) as engine:
+            device, jobs = engine.settle(device, jobs)
+            sweep = Sweep(parsed, out, data_root, device, jobs, backend, engine)
+            problems = sweep.run(display)
     except KeyboardInterrupt:
         display.note("Stopped. Finished networks are kept; the same command goes on from here.")
         sys.exit(INTERRUPTED)
@@ -133,7 +174,7 @@ def list_registered(plugins: tuple[str, ...]) -> None:
         "Studies": studies,
         "Data sets": {name: _summary(load) for name, load in DATASETS},
         "Networks": {name: _summary(factory) for name, factory in NETWORKS},
-        "Methods": {name: _summary(method.score) for name, method in METHODS},
+        "Methods": {name: _summary(method.described) for name, method in METHODS},
     }
     width = max(len(name) for lines in sections.values() for name in lines)
     for title, lines in sections.items():
@@ -176,7 +217,7 @@ def init(path: Path, force: bool) -> None:
     click.echo(path)
 
 
-def _summary(thing: Callable) -> str:
+def _summary(thing: object) -> str:
     """Return the first line of a docstring."""
     return (thing.__doc__ or "no description").strip().splitlines()[0]
 

@@ -1,14 +1,9 @@
-"""Evaluation: predictions of a network, and counts per class. Rates are derived elsewhere."""
+"""Counts per class from predictions, of any number of networks at once."""
 
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
-
-from runners.datasets import Dataset, Images
-
-BATCH = 500  # images at a time; counts do not depend on it
+from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,18 +14,6 @@ class ClassCounts:
     correct: Tensor
     predicted: Tensor
     kept: Tensor
-
-
-@torch.no_grad()
-def logits(net: nn.Module, data: Dataset, images: Images, batch: int = BATCH) -> Tensor:
-    """Return the logits (n, n_classes) of a network in evaluation mode."""
-    net.eval()
-    return torch.cat([net(data.normalised(part.pixels)) for part in images.batches(batch)])
-
-
-def mean_loss(net: nn.Module, data: Dataset, images: Images) -> float:
-    """Return the mean cross-entropy of a network in evaluation mode."""
-    return float(functional.cross_entropy(logits(net, data, images), images.labels))
 
 
 def class_counts(predictions: Tensor, labels: Tensor, dense: Tensor, n_classes: int) -> ClassCounts:

@@ -41,17 +41,17 @@ def data_gradient(
     """
     net = copy.deepcopy(net).train(options.mode == "train")
     tensors = prunable_tensors(net)
-    order = streams.generator("gradient")
-    augmentation = streams.generator("gradient-augmentation") if options.augmented else None
-    batches = training_batches(data, recipe, order, augmentation)
+    orders = [streams.generator("gradient")]
+    augmentations = [streams.generator("gradient-augmentation")] if options.augmented else None
+    batches = training_batches(data, recipe, orders, augmentations)
     if options.batches != "all":
         batches = islice(batches, options.batches)
     total = [torch.zeros_like(tensor) for tensor in tensors]
     n_images = 0
     with streams.seeded("gradient-noise"):
         for inputs, labels in batches:
-            loss = functional.cross_entropy(net(inputs), labels, reduction="sum")
+            loss = functional.cross_entropy(net(inputs), labels[0], reduction="sum")
             for part, gradient in zip(total, torch.autograd.grad(loss, tensors), strict=True):
                 part += gradient
-            n_images += len(labels)
+            n_images += len(inputs)
     return torch.cat([part.flatten() for part in total]) / n_images

@@ -10,7 +10,7 @@ t        ratio        N / parameters that remain, at least 1
 k        keep         prunable weights that stay: round(N / t) - (N - p)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,8 @@ from torch.nn.modules.conv import _ConvNd
 
 from distortion.errors import StudyError
 from runners.nets.classifier import find_classifier
+
+Select = Callable[[Tensor, int], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,12 @@ def prunable_tensors(net: nn.Module) -> list[Tensor]:
     return list(weights.values())
 
 
+def other_tensors(net: nn.Module) -> list[Tensor]:
+    """Return the parameters that are not prunable weights: biases, normalisation, classifier."""
+    prunable = {id(tensor) for tensor in prunable_tensors(net)}
+    return [parameter for parameter in net.parameters() if id(parameter) not in prunable]
+
+
 def size_of(net: nn.Module) -> Size:
     """Return the parameter counts of a network."""
     return Size(
@@ -82,10 +90,11 @@ def largest(scores: Tensor, keep: int) -> Tensor:
 
     The order does not depend on `keep`, so masks only shrink as the ratio grows.
     """
-    order = torch.argsort(scores, descending=True, stable=True)
-    mask = torch.zeros_like(scores, dtype=torch.bool)
-    mask[order[:keep]] = True
-    return mask
+    if keep == 0:
+        return torch.zeros_like(scores, dtype=torch.bool)
+    threshold = scores.kthvalue(len(scores) - keep + 1).values
+    above, ties = scores > threshold, scores == threshold
+    return above | (ties & (ties.cumsum(0) <= keep - above.sum()))
 
 
 def two_sided(scores: Tensor, keep: int) -> Tensor:
@@ -101,6 +110,20 @@ def two_sided(scores: Tensor, keep: int) -> Tensor:
     threshold = np.quantile(values, 1 - keep / len(values))
     pruned = (-threshold < values) & (values < threshold)
     return torch.from_numpy(~pruned).to(scores.device)
+
+
+def layerwise(scores: Tensor, keep: int, sizes: Sequence[int], select: Select = largest) -> Tensor:
+    """Return the mask (p,) that `select` makes of scores (p,) within each layer.
+
+    Every layer keeps the same share of its weights, rounded so that it is `keep` in all, and never
+    fewer weights than for a smaller `keep`. None loses its last weight while another has two.
+    """
+    shares = [1 - (torch.arange(size, dtype=torch.float64) + 0.5) / size for size in sizes]
+    for share in shares:
+        share[0] = 1
+    keeps = [int(part.sum()) for part in largest(torch.cat(shares), keep).split(list(sizes))]
+    parts = scores.split(list(sizes))
+    return torch.cat([select(part, k) for part, k in zip(parts, keeps, strict=True)])
 
 
 def unflatten(flat: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:

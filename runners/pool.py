@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from pickle import UnpicklingError
 from threading import current_thread, main_thread
 
 from distortion.log import is_complete
+from runners.groups import Group
 from runners.study import NetworkSpec
-from runners.worker import Found, Message, Raised, Setup, Step, serve
+from runners.worker import Again, Found, Message, Raised, Setup, Step, serve
 
 SPAWN = get_context("spawn")  # forked processes cannot use CUDA
 GRACE = 5.0  # seconds for a process to end after its pipe has
@@ -21,38 +23,44 @@ GRACE = 5.0  # seconds for a process to end after its pipe has
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A worker process, the pipe to it, and the network that it computes."""
+    """A worker process, the pipe to it, the group it computes and who of it is not done."""
 
     process: BaseProcess
     pipe: Connection
-    network: NetworkSpec
+    group: Group
+    missing: set[int]
 
 
 def compute(
-    networks: Sequence[NetworkSpec], jobs: int, setup: Setup
+    groups: Sequence[Group], jobs: int, setup: Setup
 ) -> Generator[tuple[NetworkSpec, Message], None, None]:
-    """Compute networks in up to `jobs` processes; yield their messages as they come.
+    """Compute groups in up to `jobs` processes; yield the messages of networks as they come.
 
     Every network ends with exactly one `Finished`, `Found` or `Raised`. When the generator is
     closed, by Ctrl-C for example, the processes are ended; shards appear whole or not at all.
     """
-    waiting = deque(networks)
+    waiting = deque(groups)
     members: list[Member] = []
     try:
         while len(members) < jobs:
-            yield from _found(waiting, setup)
+            yield from found(waiting, setup.out)
             if not waiting:
                 break
             members.append(_start(waiting.popleft(), setup))
         while members:
             for pipe in wait([member.pipe for member in members]):
                 member = next(m for m in members if m.pipe is pipe)
-                message = _receive(member)
-                yield member.network, message
-                if isinstance(message, Step):
+                for position, message in _receive(member):
+                    yield member.group.networks[position], message
+                    if isinstance(message, Again):
+                        alone = (member.group.networks[position],)
+                        waiting.append(replace(member.group, networks=alone))
+                    if not isinstance(message, Step):
+                        member.missing.discard(position)
+                if member.missing:
                     continue
                 members.remove(member)
-                yield from _found(waiting, setup)
+                yield from found(waiting, setup.out)
                 if waiting:
                     members.append(_continue(member, waiting.popleft(), setup))
                 else:
@@ -64,52 +72,68 @@ def compute(
             member.process.join()
 
 
-def _found(
-    waiting: deque[NetworkSpec], setup: Setup
-) -> Generator[tuple[NetworkSpec, Message], None, None]:
-    """Take away the next networks that another sweep has computed meanwhile."""
-    while waiting and is_complete(waiting[0].folder(setup.out), waiting[0].run_id):
-        yield waiting.popleft(), Found()
+def found(waiting: deque[Group], out: Path) -> Generator[tuple[NetworkSpec, Message], None, None]:
+    """Take away the networks of the next groups that another sweep has computed meanwhile."""
+    while waiting:
+        group = waiting.popleft()
+        missing = []
+        for network in group.networks:
+            if is_complete(network.folder(out), network.run_id):
+                yield network, Found()
+            else:
+                missing.append(network)
+        if missing:
+            waiting.appendleft(replace(group, networks=tuple(missing)))
+            return
 
 
-def _start(network: NetworkSpec, setup: Setup) -> Member:
+def _start(group: Group, setup: Setup) -> Member:
     ours, theirs = SPAWN.Pipe()
     process = SPAWN.Process(target=serve, args=(theirs, setup), daemon=True)
     with _interrupts_ignored():
         process.start()
     theirs.close()  # so that the pipe ends when the process does
-    member = Member(process, ours, network)
-    _tell(member, network)
+    member = Member(process, ours, group, set(range(len(group.networks))))
+    _tell(member, group)
     return member
 
 
-def _receive(member: Member) -> Message:
+def _receive(member: Member) -> list[tuple[int, Message]]:
+    """Return the next message, or what becomes of the networks whose process has ended."""
     try:
-        return member.pipe.recv()
+        return [member.pipe.recv()]
     except (EOFError, OSError, UnpicklingError):  # also in the middle of a message
-        member.process.join(GRACE)
-        if member.process.is_alive():
-            member.process.kill()
-            member.process.join()
-        code = member.process.exitcode or 0
-        if code < 0:
-            name = signal.Signals(-code).name
-            hint = ", often for lack of memory" if -code == signal.SIGKILL else ""
-            return Raised(f"its process was ended by {name}{hint}")
-        return Raised(f"its process ended with exit code {code}")
+        reason = _end(member.process)
+    if len(member.missing) == 1:
+        return [(position, Raised(reason)) for position in member.missing]
+    return [(position, Again()) for position in sorted(member.missing)]  # one of them is to blame
 
 
-def _continue(member: Member, network: NetworkSpec, setup: Setup) -> Member:
-    """Give a worker its next network; start another where it has died meanwhile."""
-    if _tell(member, network):
-        return replace(member, network=network)
-    return _start(network, setup)
+def _end(process: BaseProcess) -> str:
+    """Wait for a process that has closed its pipe; return how it ended."""
+    process.join(GRACE)
+    if process.is_alive():
+        process.kill()
+        process.join()
+    code = process.exitcode or 0
+    if code < 0:
+        name = signal.Signals(-code).name
+        hint = ", often for lack of memory" if -code == signal.SIGKILL else ""
+        return f"its process was ended by {name}{hint}"
+    return f"its process ended with exit code {code}"
 
 
-def _tell(member: Member, network: NetworkSpec | None) -> bool:
-    """Send a network, or None to end the worker; return whether the worker is there."""
+def _continue(member: Member, group: Group, setup: Setup) -> Member:
+    """Give a worker its next group; start another where it has died meanwhile."""
+    if _tell(member, group):
+        return replace(member, group=group, missing=set(range(len(group.networks))))
+    return _start(group, setup)
+
+
+def _tell(member: Member, group: Group | None) -> bool:
+    """Send a group, or None to end the worker; return whether the worker is there."""
     try:
-        member.pipe.send(network)
+        member.pipe.send(group)
     except OSError:
         return False
     return True

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from runners.study import NetworkSpec
-from runners.worker import Finished, Found, Message, Raised, Step
+from runners.worker import Again, Finished, Found, Message, Raised, Step
 
 
 class Tally:
@@ -35,6 +35,9 @@ class Tally:
         if isinstance(message, Step):
             new_cells, new_epochs = message.cells, message.epochs
             self.running[str(network)] = (cells + new_cells, epochs + new_epochs)
+        elif isinstance(message, Again):
+            new_cells, new_epochs = -cells, -epochs
+            self.running.pop(str(network), None)
         elif isinstance(message, Found):  # less to do, rather than done in no time
             new_cells = new_epochs = 0
             self.n_cells -= network.n_cells
@@ -83,6 +86,8 @@ class Display:
             self.note(f"{self._count()} {network}: NOT COMPUTED, {message.reason}")
         elif isinstance(message, Found) and not self.quiet:
             self.note(f"{self._count()} {network}: done by another sweep")
+        elif isinstance(message, Again) and not self.quiet:
+            self.note(f"{self._count()} {network}: {message.note}")
         elif isinstance(message, Finished) and (message.failed or not self.quiet):
             self.note(f"{self._count()} {network}: {_result(message)}; {self.tally.times()}")
 

@@ -8,7 +8,9 @@ from distortion.errors import StudyError
 
 Shape = Literal["constant", "cosine", "one-cycle"]
 Phase = tuple[int, float] | tuple[int, float, Shape]
-Schedule = tuple[Phase, ...]
+# Epochs of a longer phase: how many, its learning rate and shape, epochs before them, all epochs.
+PartOfPhase = tuple[int, float, Shape, int, int]
+Schedule = tuple[Phase | PartOfPhase, ...]
 
 WARM_UP = 0.25  # share of a one-cycle phase in which the learning rate rises
 
@@ -23,11 +25,13 @@ class Recipe:
     checkpoint        "last": weights after the last epoch; "best-validation": those of the epoch
                       with the lowest validation loss. Never chosen on test images
     crop_padding      random crops after padding by this many black pixels; 0 for none
+    precision         of matrix products and convolutions in training; weights, normalisation and
+                      evaluation are always float32
     weight_decay      coefficient of decay on all parameters; also the default epsilon of scores
     """
 
-    dense: Schedule
-    finetune: Schedule
+    dense: tuple[Phase, ...]
+    finetune: tuple[Phase, ...]
     name: str = ""
     optimizer: Literal["sgd", "adam"] = "sgd"
     momentum: float = 0.9
@@ -37,6 +41,7 @@ class Recipe:
     flip: bool = False
     crop_padding: int = 0
     checkpoint: Literal["last", "best-validation"] = "last"
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     def check(self, where: str) -> "Recipe":
         """Return the recipe itself; raise StudyError where a value is out of its range."""
@@ -66,15 +71,36 @@ def n_epochs(schedule: Schedule) -> int:
     return sum(phase[0] for phase in schedule)
 
 
+def split(schedule: Schedule, epochs: int) -> tuple[Schedule, Schedule]:
+    """Return the first `epochs` epochs of a schedule, and the rest; learning rates stay as are."""
+    before: list[PartOfPhase] = []
+    after: list[PartOfPhase] = []
+    for phase in schedule:
+        n, rate, shape, skipped, whole = _in_full(phase)
+        first = min(n, epochs)
+        epochs -= first
+        if first:
+            before.append((first, rate, shape, skipped, whole))
+        if first < n:
+            after.append((n - first, rate, shape, skipped + first, whole))
+    return tuple(before), tuple(after)
+
+
 def learning_rates(schedule: Schedule, steps_per_epoch: int) -> list[float]:
     """Return the learning rate of every step of a schedule."""
     rates = []
-    for epochs, rate, *shape in schedule:
-        n_steps = epochs * steps_per_epoch
-        for step in range(n_steps):
-            done = (step + 0.5) / n_steps
-            rates.append(rate * _factor(shape[0] if shape else "constant", done))
+    for phase in schedule:
+        epochs, rate, shape, skipped, whole = _in_full(phase)
+        n_steps = whole * steps_per_epoch
+        for step in range(skipped * steps_per_epoch, (skipped + epochs) * steps_per_epoch):
+            rates.append(rate * _factor(shape, (step + 0.5) / n_steps))
     return rates
+
+
+def _in_full(phase: Phase | PartOfPhase) -> PartOfPhase:
+    if len(phase) == 5:
+        return phase
+    return (phase[0], phase[1], phase[2] if len(phase) == 3 else "constant", 0, phase[0])
 
 
 def _factor(shape: Shape, done: float) -> float:

@@ -2,34 +2,43 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from distortion.errors import StudyError
-from distortion.log import is_complete, write_failure
+from distortion.log import PREDICTIONS, is_complete, write_failure
+from distortion.places import readable
 from distortion.provenance import FAILURE
-from distortion.schema import DENSE
+from distortion.schema import CELL, DENSE
 from runners.provenance import now
 from runners.recorder import Cell, cell_key
 from runners.study import NetworkSpec, Study
 
 Record = dict[str, Any]
+DEFAULTS = {item.name: item.default for item in fields(NetworkSpec) if item.default is not MISSING}
 
 
 def damaged(network: NetworkSpec, out: Path) -> str | None:
     """Return what is wrong with the files of a finished network; None if nothing is."""
-    shard, provenance = _files(network, out)
+    files = shard, provenance, *predictions = _files(network, out)
     if not shard.exists():
         return None
-    if not provenance.exists():
-        return f"{provenance} is missing."
-    try:
-        pl.read_parquet(shard, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        return f"{shard} is damaged ({str(error).splitlines()[0]})."
+    for path in files:
+        if not path.exists():
+            return f"{path} is missing."
+    cells = []
+    for path in (shard, *predictions):
+        try:
+            cells.append(
+                pl.read_parquet(readable(path), glob=False).select(CELL).unique().sort(CELL)
+            )
+        except (pl.exceptions.PolarsError, OSError) as error:
+            return f"{path} is damaged ({str(error).splitlines()[0]})."
+    if not all(found.equals(cells[0]) for found in cells):
+        return f"{predictions[0]} is damaged (its cells are not those of {shard.name})."
     try:
         _check(read_record(provenance), network)
     except (OSError, ValueError) as error:
@@ -124,7 +133,8 @@ def refuse_other_versions(study: Study, out: Path) -> None:
             continue
         others.append(network)
         then, configured = record.get("configuration") or {}, network.configuration
-        differing |= {key for key in configured if configured[key] != then.get(key)}
+        absent = {key: DEFAULTS.get(key) for key in configured}  # keys that came later
+        differing |= {key for key in configured if configured[key] != {**absent, **then}[key]}
     if others:
         differences = ", ".join(sorted(differing)) or "the version of the runners"
         raise StudyError(_mixture(study, folder, others, "another configuration", differences))
@@ -215,6 +225,7 @@ def _check(record: Record, network: NetworkSpec) -> None:
         raise ValueError("it is of another network")
 
 
-def _files(network: NetworkSpec, out: Path) -> tuple[Path, Path]:
-    stem = network.folder(out) / network.run_id
-    return stem.with_suffix(".parquet"), stem.with_suffix(".json")
+def _files(network: NetworkSpec, out: Path) -> tuple[Path, ...]:
+    """The shard of a network, its provenance, and its predictions where the study stores them."""
+    suffixes = (".parquet", ".json", *([PREDICTIONS] if network.predictions else []))
+    return tuple(network.folder(out) / f"{network.run_id}{suffix}" for suffix in suffixes)

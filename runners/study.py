@@ -11,9 +11,10 @@ from itertools import product
 from pathlib import Path
 from typing import Literal
 
-from distortion.log import safe_name
+from distortion.escape import safe_name
 from runners.datasets import DatasetSpec
-from runners.gradients import GradientOptions
+from runners.methods import METHODS
+from runners.methods.method import MethodSpec
 from runners.recipe import Recipe, n_epochs
 from runners.seeds import Streams
 
@@ -31,24 +32,6 @@ class ModelSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class MethodSpec:
-    """A pruning method as used in a study.
-
-    gradient   on which images its gradient is taken; None if it takes none
-    decay      epsilon in the score; None for the weight decay of the recipe
-    match      label of another method of the study: for every ratio asked for, prune to the
-               ratio that this other method really reached on the same network
-    """
-
-    name: str
-    label: str = ""
-    gradient: GradientOptions | None = None
-    decay: float | None = None
-    match: str | None = None
-    options: dict[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class NetworkSpec:
     """One network of a study, with all that is done to it."""
 
@@ -61,6 +44,7 @@ class NetworkSpec:
     ratios: tuple[float, ...]
     methods: tuple[MethodSpec, ...]
     count: tuple[str, ...]
+    predictions: bool = False
 
     def __str__(self) -> str:
         recipe = f" {self.recipe.name}" if self.recipe.name else ""
@@ -99,14 +83,19 @@ class NetworkSpec:
 
     @property
     def n_cells(self) -> int:
-        """Cells of this network: dense, control, and a pruned and a fine-tuned one per pruning."""
-        return 2 + 2 * len(self.methods) * len(self.ratios)
+        """Cells of this network: dense, control, and those of every method, ratio and arm."""
+        return 2 + sum(
+            len(METHODS[spec.name].ratios(spec, self.ratios)) * len(METHODS[spec.name].arms)
+            for spec in self.methods
+        )
 
     @property
     def n_epochs(self) -> int:
         """Epochs of training and fine-tuning over all cells."""
-        finetunings = 1 + len(self.methods) * len(self.ratios)
-        return n_epochs(self.recipe.dense) + finetunings * n_epochs(self.recipe.finetune)
+        own = n_epochs(self.recipe.dense) + n_epochs(self.recipe.finetune)
+        return own + sum(
+            METHODS[spec.name].n_epochs(spec, self.ratios, self.recipe) for spec in self.methods
+        )
 
     def folder(self, out: Path) -> Path:
         """Return the folder of this network's shard below the folder of all logs."""
@@ -127,6 +116,7 @@ class Study:
     recipes: tuple[Recipe, ...]
     split_seed: int = 0
     count: tuple[Literal["test", "validation"], ...] = ("test",)
+    predictions: bool = False
     plugins: tuple[str, ...] = ()
 
     @property
@@ -143,6 +133,7 @@ class Study:
                 ratios=self.ratios,
                 methods=self.methods,
                 count=self.count,
+                predictions=self.predictions,
             )
             for seed, dataset, model, recipe in product(
                 self.seeds, self.datasets, self.models, self.recipes

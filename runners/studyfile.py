@@ -15,19 +15,20 @@ from distortion.errors import StudyError, did_you_mean
 from distortion.schema import NO_METHOD
 from runners.datasets import DATASETS, DatasetSpec
 from runners.gradients import GradientOptions
-from runners.masks import largest
 from runners.methods import METHODS
+from runners.methods.method import MethodSpec
 from runners.nets import NETWORKS
 from runners.options import REQUIRED, Field, dataclass_fields, function_fields, read_table
 from runners.recipe import Recipe
-from runners.study import MethodSpec, ModelSpec, Study
+from runners.study import ModelSpec, Study
 
 TOP = {
     "name": Field(str, None),
     "seeds": Field(int | tuple[int, ...], REQUIRED),
-    "ratios": Field(tuple[float, ...], REQUIRED),
+    "ratios": Field(tuple[float, ...], None),
     "split_seed": Field(int, 0),
     "count": Field(tuple[Literal["test", "validation"], ...], ("test",)),
+    "predictions": Field(bool, False),
     "plugins": Field(tuple[str, ...], ()),
     **{key: Field(object, REQUIRED) for key in ("dataset", "model", "method", "recipe")},
 }
@@ -84,16 +85,18 @@ def parse_study(table: Mapping, path: Path, plugins: Iterable[str] = ()) -> Stud
     top = read_table(table, TOP, where)
     all_plugins = (*top["plugins"], *plugins)
     load_plugins(all_plugins)
+    methods = _entries(top, "method", where, _method)
     study = Study(
         name=path.stem if top["name"] is None else top["name"],
         seeds=_seeds(top["seeds"], where),
-        ratios=_ratios(top["ratios"], where),
+        ratios=_ratios(top["ratios"], methods, where),
         datasets=_entries(top, "dataset", where, _dataset),
         models=_entries(top, "model", where, _model),
-        methods=_entries(top, "method", where, _method),
+        methods=methods,
         recipes=_entries(top, "recipe", where, _recipe),
         split_seed=top["split_seed"],
         count=top["count"],
+        predictions=top["predictions"],
         plugins=all_plugins,
     )
     _check(study, where)
@@ -152,26 +155,36 @@ def _model(block: Mapping, where: str) -> ModelSpec:
 
 def _method(block: Mapping, where: str) -> MethodSpec:
     method = METHODS[_named(block, where)]
-    if "match" in block and method.select is not largest:
+    if "match" in block and not method.exact:
         raise StudyError(
             f"{where}: {block['name']} does not keep the number of weights that it is asked to "
             "keep, so it cannot match another method's ratios; remove the key 'match'."
         )
-    options = function_fields(method.score)
-    own = {k: f for k, f in dataclass_fields(MethodSpec).items() if k != "gradient"}
-    if not method.needs_gradient:
+    known = dataclass_fields(MethodSpec)
+    own = {key: known[key] for key in ("name", "label", *sorted(method.keys))}
+    if method.gradient is None:
         for key in sorted({*GRADIENT, "decay"} & block.keys()):
             raise StudyError(f"{where}: {block['name']} takes no gradient; remove the key {key!r}.")
-        values = _read(block, options, own, where)
-        return MethodSpec(**_labelled(values, block, options))
-    values = _read(block, options, own | GRADIENT, where)
-    gradient = GradientOptions(**{key: values.pop(key) for key in GRADIENT})
-    if gradient.batches != "all" and gradient.batches < 1:
+        gradients: dict[str, Field] = {}
+    else:
+        own["decay"] = known["decay"]
+        gradients = {k: Field(f.hint, getattr(method.gradient, k)) for k, f in GRADIENT.items()}
+    options = method.fields()
+    values = _read(block, options, own | gradients, where)
+    gradient = GradientOptions(**{k: values.pop(k) for k in gradients}) if gradients else None
+    if gradient is not None and gradient.batches != "all" and gradient.batches < 1:
         raise StudyError(f"{where}: batches must be 'all' or at least 1, not {gradient.batches}.")
-    decay = values["decay"]
+    decay = values.get("decay")
     if decay is not None and not (math.isfinite(decay) and decay >= 0):
         raise StudyError(f"{where}: decay must be a finite number of at least 0, not {decay:g}.")
-    return MethodSpec(gradient=gradient, **_labelled(values, block, options))
+    if values.get("scope") == method.scope:
+        values["scope"] = None
+    spec = MethodSpec(gradient=gradient, **_labelled(values, block, options))
+    try:
+        method.check_options(spec)
+    except StudyError as error:
+        raise StudyError(f"{where}: {error}") from None
+    return spec
 
 
 def _recipe(block: Mapping, where: str) -> Recipe:
@@ -190,8 +203,8 @@ def _read(block: Mapping, options: Fields, own: Fields, where: str) -> dict:
 
 def _labelled(values: dict, block: Mapping, options: Mapping) -> dict:
     """Move the options that the block gives into one entry; fill in the label."""
-    suffix = "-matched" if values.get("match") else ""
-    values["label"] = values["label"] or values["name"] + suffix
+    parts = [values["name"], values.get("scope"), "matched" if values.get("match") else None]
+    values["label"] = values["label"] or "-".join(part for part in parts if part)
     given = {key: values.pop(key) for key in options}
     values["options"] = {key: value for key, value in given.items() if key in block}
     return values
@@ -210,7 +223,13 @@ def _seeds(value: int | tuple[int, ...], where: str) -> tuple[int, ...]:
     return tuple(range(value)) if isinstance(value, int) else value
 
 
-def _ratios(value: tuple[float, ...], where: str) -> tuple[float, ...]:
+def _ratios(
+    value: tuple[float, ...] | None, methods: Iterable[MethodSpec], where: str
+) -> tuple[float, ...]:
+    if value is None:
+        if all(METHODS[method.name].ratios(method, ()) for method in methods):
+            return ()
+        raise StudyError(f"{where}: the key 'ratios' is missing; it must be a list of numbers.")
     if not value or len(set(value)) < len(value):
         raise StudyError(f"{where}: ratios must be different, and at least one is needed.")
     if not all(math.isfinite(ratio) for ratio in value):
@@ -241,7 +260,7 @@ def _check(study: Study, where: str) -> None:
                 )
     if len(set(study.count)) != len(study.count) or not study.count:
         raise StudyError(f"{where}: count must name each split once, and at least one.")
-    plain = [method.label for method in study.methods if method.match is None]
+    plain = [m.label for m in study.methods if not m.match and "match" in METHODS[m.name].keys]
     for method in study.methods:
         if method.label == NO_METHOD:
             raise StudyError(f"{where}: the label {NO_METHOD!r} is kept for networks not pruned.")

@@ -1,9 +1,9 @@
 """A whole study: what is done already, whether the rest can be done, and doing it."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -11,10 +11,13 @@ import torch
 
 from distortion.errors import StudyError
 from distortion.log import is_complete
+from runners.backends import Backend
 from runners.datasets import Dataset, load
-from runners.masks import size_of
+from runners.engines.engine import Engine
+from runners.engines.local import Local
+from runners.groups import Shape, make_groups, shape_of
+from runners.methods import METHODS
 from runners.nets import build
-from runners.pool import compute
 from runners.progress import Display
 from runners.provenance import environment
 from runners.shards import (
@@ -37,6 +40,8 @@ class Sweep:
     data_root   folder of data sets
     device      "cpu" or "cuda"
     jobs        worker processes
+    backend     how networks are run: the name of a back-end, or "auto" for the fastest
+    engine      where they are run
     """
 
     study: Study
@@ -44,11 +49,18 @@ class Sweep:
     data_root: Path
     device: str
     jobs: int
+    backend: str
+    engine: Engine = field(default_factory=Local)
 
     @property
     def folder(self) -> Path:
         """The folder of the study's log."""
         return self.study.folder(self.out)
+
+    @property
+    def setup(self) -> Setup:
+        """What all workers share."""
+        return Setup(self.out, self.data_root, self.device, self.study.plugins)
 
     def run(self, display: Display) -> list[tuple[NetworkSpec, Raised]]:
         """Compute the networks that are not there yet; return those that could not be computed.
@@ -59,12 +71,13 @@ class Sweep:
             Before anything is trained: the data, a network or a ratio cannot be used, the
             folder cannot be written, or holds networks of another version of this study.
         """
-        waiting = self._prepare(display)
-        setup = Setup(self.out, self.data_root, self.device, self.study.plugins)
+        waiting, datasets, backends = self._prepare(display)
+        groups = make_groups(waiting, backends, self.jobs)
+        computed = self.engine.compute(groups, self.jobs, self.setup, datasets)
         problems = []
         with (
             display.shown(waiting, len(self.study.networks)),
-            closing(compute(waiting, self.jobs, setup)) as messages,
+            closing(computed) as messages,
         ):
             for network, message in messages:
                 display.update(network, message)
@@ -73,8 +86,10 @@ class Sweep:
                     self._record(network, message, display)
         return problems
 
-    def _prepare(self, display: Display) -> list[NetworkSpec]:
-        """Return the networks to compute, when nothing known stands in the way."""
+    def _prepare(
+        self, display: Display
+    ) -> tuple[list[NetworkSpec], dict[str, Dataset], dict[Shape, Backend]]:
+        """Return what to compute, of what and how, when nothing known stands in the way."""
         waiting = []
         for network in self.study.networks:
             damage = damaged(network, self.out)
@@ -85,7 +100,8 @@ class Sweep:
             if not is_complete(network.folder(self.out), network.run_id):
                 waiting.append(network)
         refuse_other_versions(self.study, self.out)
-        hashes = check_feasible(waiting, self.data_root)
+        datasets = check_feasible(waiting, self.data_root)
+        hashes = {label: data.digest for label, data in datasets.items()}
         if waiting:
             surroundings = environment(torch.device("cpu"), self.study.plugins)
             plugins = cast(dict[str, str], surroundings["plugins"])
@@ -94,37 +110,32 @@ class Sweep:
             for folder in sorted({network.folder(self.out) for network in waiting}):
                 check_writable(folder)
             remove_old_failures(self.study, self.out)
-        return waiting
+        return waiting, datasets, self._backends(waiting, datasets, display)
+
+    def _backends(
+        self,
+        waiting: Sequence[NetworkSpec],
+        datasets: Mapping[str, Dataset],
+        display: Display,
+    ) -> dict[Shape, Backend]:
+        """Return how the networks of each shape are run; say which cannot be stacked, and why."""
+        backends: dict[Shape, Backend] = {}
+        for network in waiting:
+            shape = shape_of(network)
+            if shape in backends:
+                continue
+            backends[shape], notes = self.engine.choose(
+                self.backend, network, datasets[shape[0]], self.setup, self.jobs
+            )
+            for note in notes:
+                display.note(f"{shape[1]} on {shape[0]} {note}.")
+        return backends
 
     def _record(self, network: NetworkSpec, problem: Raised, display: Display) -> None:
         try:
             record_failure(network, self.out, problem.reason, problem.details)
         except OSError as error:
             display.note(f"{network}: that it failed cannot be recorded ({error}).")
-
-
-def choose_device(name: str) -> str:
-    """Return "cpu" or "cuda"; of "auto", cuda where there is a GPU that torch can use.
-
-    Raises
-    ------
-    StudyError
-        "cuda" was asked for and is not there.
-    """
-    available = torch.cuda.is_available()
-    if name == "auto":
-        return "cuda" if available else "cpu"
-    if name == "cuda" and not available:
-        raise StudyError("torch finds no GPU that it can use. Pass --device cpu, or auto.")
-    return name
-
-
-def default_jobs(device: str) -> int:
-    """Return one worker per core that this process may use; a single one on a GPU."""
-    if device != "cpu":
-        return 1
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 @contextmanager
@@ -149,30 +160,30 @@ def check_writable(folder: Path) -> None:
         probe.unlink(missing_ok=True)
 
 
-def check_feasible(networks: Sequence[NetworkSpec], data_root: Path) -> dict[str, str]:
-    """Load every data set and build every network once; return the hashes of the data sets.
+def check_feasible(networks: Sequence[NetworkSpec], data_root: Path) -> dict[str, Dataset]:
+    """Load every data set and build a network of every shape; return the data sets by label.
 
     Raises StudyError where something cannot be used, before hours are spent.
     """
     cpu = torch.device("cpu")
-    datasets, checked = {}, set()
+    datasets: dict[str, Dataset] = {}
+    checked: set[Shape] = set()
     for network in networks:
-        labels = (network.dataset.label, network.model.label, network.recipe.name)
-        if labels in checked:
+        shape = shape_of(network)
+        if shape in checked:
             continue
-        checked.add(labels)
-        if labels[0] not in datasets:
-            datasets[labels[0]] = load(network.dataset, network.split_seed, data_root, cpu)
-        data = datasets[labels[0]]
+        if shape[0] not in datasets:
+            datasets[shape[0]] = load(network.dataset, network.split_seed, data_root, cpu)
+        data, model = datasets[shape[0]], network.model
         _check_validation(network, data)
-        model = network.model
         net = build(model.name, model.options, data.train.shape, data.n_classes, seed=0)
-        for ratio in network.ratios:
+        for spec in network.methods:
             try:
-                size_of(net).keep(ratio)
+                METHODS[spec.name].check(net, spec, network.ratios, network.recipe)
             except StudyError as error:
-                raise StudyError(f"{labels[1]} on {labels[0]}: {error}") from None
-    return {label: data.digest for label, data in datasets.items()}
+                raise StudyError(f"{shape[1]} on {shape[0]}: {error}") from None
+        checked.add(shape)
+    return datasets
 
 
 def _check_validation(network: NetworkSpec, data: Dataset) -> None:

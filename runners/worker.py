@@ -1,14 +1,12 @@
-"""A worker process: takes networks from a pipe, computes them, writes their shards.
-
-On a CPU every worker uses one thread, so that results do not depend on the number of workers.
-"""
+"""A worker process: takes groups of networks from a pipe, computes them, writes their shards."""
 
 import os
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -16,8 +14,10 @@ from pathlib import Path
 import torch
 
 from distortion.log import write_shard
+from runners.bench import Result
 from runners.datasets import Dataset, load
-from runners.networkrun import run_network
+from runners.groups import Group
+from runners.networkrun import run_networks
 from runners.provenance import environment
 from runners.recorder import reason_of
 from runners.shards import remove_parts
@@ -67,6 +67,13 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Again:
+    """A network whose process was ended, through no fault of its own as far as is known."""
+
+    note: str = "its process was ended; computed by itself later"
+
+
+@dataclass(frozen=True, slots=True)
 class Raised:
     """A network that could not be computed, and why; `details` is the traceback."""
 
@@ -74,14 +81,20 @@ class Raised:
     details: str = ""
 
 
-Message = Step | Finished | Found | Raised
+Message = Step | Finished | Found | Again | Raised
+Deliver = Callable[[NetworkSpec, Result], Message | Result]
+Send = Callable[[int, Message | Result], None]  # takes the position of a network in its group
 
 
 @dataclass
 class Worker:
-    """The state of a worker process: its setup, its surroundings, the data sets loaded so far."""
+    """The state of a worker process: its setup, its surroundings, the data sets loaded so far.
+
+    `deliver` takes a network with its rows and provenance; it writes the shard here by default.
+    """
 
     setup: Setup
+    deliver: Deliver | None = None
     device: torch.device = field(init=False)
     environment: dict[str, object] = field(init=False)
     datasets: dict[str, Dataset] = field(default_factory=dict)
@@ -89,33 +102,40 @@ class Worker:
     def __post_init__(self) -> None:
         self.device = torch.device(self.setup.device)
         if self.device.type == "cpu":
-            torch.set_num_threads(1)
-            # pruned networks breed denormal numbers, which are a hundred times slower
-            torch.set_flush_denormal(True)
+            set_up_cpu()
         load_plugins(self.setup.plugins)
         # now, because the files may be edited while the worker runs what it has loaded
         self.environment = environment(self.device, self.setup.plugins)
 
-    def compute(self, spec: NetworkSpec, send: Callable[[Message], None]) -> Finished | Raised:
-        """Compute one network and write its shard."""
-        start = time.perf_counter()
+    def compute(self, group: Group, send: Send) -> None:
+        """Compute a group, write its shards; send one last message for each of its networks."""
+        waiting = {network: i for i, network in enumerate(map(id, group.networks))}
         try:
-            remove_parts(spec, self.setup.out)
-            table, provenance = run_network(spec, self.data(spec), self.device, Throttle(send))
-            write_shard(
-                table, provenance | self.environment, spec.folder(self.setup.out), spec.run_id
-            )
-        except Exception as error:  # whatever it is, the other networks go on
-            raised = Raised(reason_of(error), traceback.format_exc())
-            memory_ran_out = isinstance(error, torch.cuda.OutOfMemoryError)
-        else:
-            cells, failed = provenance["cells"], provenance["failed"]
-            accuracy = cells[0]["test_accuracy"] if cells else None  # none if the dense one failed
-            reason = failed[0]["reason"] if failed else ""
-            return Finished(time.perf_counter() - start, accuracy, len(failed), reason)
-        if memory_ran_out:  # here, because the error keeps what the network had allocated
-            torch.cuda.empty_cache()
-        return raised
+            for network, result in self._results(group, send):
+                position = waiting.pop(id(network))
+                send(position, self._finish(network, result))
+        except Exception as error:
+            for position in waiting.values():
+                send(position, raised(error))
+
+    def _results(
+        self, group: Group, send: Send
+    ) -> Iterator[tuple[NetworkSpec, Result | Exception]]:
+        reports: dict[int, Throttle] = {}
+        for i, network in enumerate(group.networks):
+            if self.deliver is None:
+                remove_parts(network, self.setup.out)
+            reports[id(network)] = Throttle(partial(send, i))
+        data = self.data(group.networks[0])
+        return run_networks(group.networks, data, group.backend, lambda spec: reports[id(spec)])
+
+    def _finish(self, network: NetworkSpec, result: Result | Exception) -> Message | Result:
+        if isinstance(result, Exception):
+            return raised(result)
+        computed = result._replace(provenance=result.provenance | self.environment)
+        if self.deliver is not None:
+            return self.deliver(network, computed)
+        return keep(network, computed, self.setup.out)
 
     def data(self, spec: NetworkSpec) -> Dataset:
         """Return the data set of a network; each data set of the study is loaded once."""
@@ -125,6 +145,19 @@ class Worker:
                 spec.dataset, spec.split_seed, self.setup.data_root, self.device
             )
         return self.datasets[label]
+
+
+def keep(network: NetworkSpec, computed: Result, out: Path) -> Finished | Raised:
+    """Write the shard of a network; return its last message."""
+    table, provenance, predictions = computed
+    try:
+        write_shard(table, provenance, network.folder(out), network.run_id, predictions)
+    except Exception as error:  # whatever it is, the other networks go on
+        return raised(error)
+    cells, failed = provenance["cells"], provenance["failed"]
+    accuracy = cells[0]["test_accuracy"] if cells else None  # none if the dense one failed
+    reason = failed[0]["reason"] if failed else ""
+    return Finished(sum(provenance["seconds"].values()), accuracy, len(failed), reason)
 
 
 class Throttle:
@@ -147,12 +180,24 @@ class Throttle:
             self.sent = time.monotonic()
 
 
+def set_up_cpu() -> None:
+    """Compute on one thread, so that results do not depend on the number of workers."""
+    torch.set_num_threads(1)
+    # pruned networks breed denormal numbers, which are a hundred times slower
+    torch.set_flush_denormal(True)
+
+
 def serve(pipe: Connection, setup: Setup) -> None:
-    """Compute networks from the pipe until None arrives; end with the parent, however it ends."""
+    """Compute groups from the pipe until None arrives; end with the parent, however it ends."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     worker = Worker(setup)
-    while (spec := pipe.recv()) is not None:
-        pipe.send(worker.compute(spec, pipe.send))
+    while (group := pipe.recv()) is not None:
+        worker.compute(group, lambda position, message: pipe.send((position, message)))
+
+
+def raised(error: Exception) -> Raised:
+    """Return an error as a message."""
+    return Raised(reason_of(error), "".join(traceback.format_exception(error)))
 
 
 def _end_with_parent() -> None:

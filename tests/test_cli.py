@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 import distortion as ds
 from distortion.cli import main
 from distortion.nulls.equal import at_equal
+from tests.answers import answers
 from tests.logs import planted, worked_example
 
 COMMANDS = sorted(main.commands)
@@ -59,6 +60,23 @@ def test_measure_passes_options_on(log: Path) -> None:
     example = Path(__file__).parents[1] / "data" / "example.parquet"
     shown = run("measure", example, "--table", "equal-accuracy", "--level", 0.9).stdout
     assert shown == at_equal(example, what="accuracy", level=0.9).write_csv()
+
+
+def test_measure_reads_stored_predictions(tmp_path: Path) -> None:
+    table = answers()
+    path, log = tmp_path / "answers.parquet", tmp_path / "log.parquet"
+    table.write_parquet(path)
+    ds.recount(table).write_parquet(log)
+    shown = {
+        name: run("measure", path, "--table", name).stdout for name in ("recount", "exemplars")
+    }
+    assert shown["recount"] == ds.recount(table).write_csv()
+    assert shown["exemplars"] == ds.exemplars(table).write_csv()
+    shares = run("measure", path, "--table", "exemplar-shares", "--split", "test").stdout
+    assert shares == ds.exemplar_shares(table).write_csv()
+    options = ["--source", "test images", "--rng", 1, "--predictions", path]
+    expected = ds.inequality(log, source="test images", rng=1, predictions=table)
+    assert run("measure", log, "--table", "inequality", *options).stdout == expected.write_csv()
 
 
 def test_measure_refuses_options_that_a_table_lacks(log: Path) -> None:

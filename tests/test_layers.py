@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"schema", "errors"},
     {"labels", "escape"},
-    {"violations", "columns", "rules", "cells", "traits", "files", "batches", "provenance", "log"},
+    {"violations", "columns", "rules", "cells", "traits"},
+    {"places", "files", "batches", "provenance", "log", "layouts", "predictions"},
     {"measures"},
     {"designs"},
     {"counts"},
@@ -77,7 +78,7 @@ def test_imports_point_one_way(path: Path) -> None:
 
 @pytest.mark.parametrize("path", RUNNERS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_runners_know_only_the_log(path: Path) -> None:
-    parts = ("schema", "errors", "log", "provenance")
+    parts = ("schema", "errors", "escape", "places", "provenance", "log")
     allowed = {"distortion", *(f"distortion.{part}" for part in parts)}
     for name in imports(path):
         if name.startswith("distortion"):

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 import distortion as ds
 from distortion.errors import LogError, LogWarning
-from distortion.log import is_complete, safe_name, write_failure, write_shard
+from distortion.escape import safe_name
+from distortion.log import is_complete, write_failure, write_shard
 from distortion.provenance import records
 from tests.logs import cell, planted, worked_example
 

@@ -11,17 +11,25 @@ import polars as pl
 
 from distortion.cli.group import TABLES, command, force_option, log_argument, refuse_existing
 from distortion.designs import measures
+from distortion.inequality.exemplars import exemplar_shares, exemplars
 from distortion.inequality.table import Variation
 from distortion.labels import counted, listed
 from distortion.log import read_log, write_log
 from distortion.nulls.equal import at_equal
+from distortion.predictions import recount
 from distortion.schema import COLUMNS, FINETUNED, KEY, NETWORK, PRUNED
 from distortion.tables.facts import network_table
 from distortion.tables.render import csv_table, markdown_table
 
 EXAMPLE: Final = "example.parquet"
+PREDICTED: Final[dict[str, Callable[..., pl.DataFrame]]] = {
+    "recount": recount,
+    "exemplars": exemplars,
+    "exemplar-shares": exemplar_shares,
+}
 MEASURED: Final[dict[str, Callable[..., pl.DataFrame]]] = {
     **TABLES,
+    **PREDICTED,
     "equal-accuracy": partial(at_equal, what="accuracy"),
     "equal-ratio": partial(at_equal, what="ratio_achieved"),
 }
@@ -69,7 +77,8 @@ def check(log: str) -> None:
     help="slopes: per cell; conditions: over networks; measures: per class; pairs: for models; "
     "inequality: Gini, worst recall …; repaired: slopes without noise; null: what lost accuracy "
     "explains; latent: γ on the logit scale; equal-accuracy, equal-ratio: methods compared where "
-    "they are equal in it.",
+    "they are equal in it. Of stored predictions: recount: the log; exemplars: images whose "
+    "majority answer changes; exemplar-shares: how many, by class, and of the control.",
 )
 @click.option(
     "--arm",
@@ -88,12 +97,21 @@ def check(log: str) -> None:
     help="Of inequality: what varies in the intervals; images need --rng. [default: networks]",
 )
 @click.option(
+    "--predictions",
+    metavar="PATH",
+    help="Of inequality: the networks' stored predictions; images are then redrawn for all "
+    "networks together, which gives intervals instead of bounds.",
+)
+@click.option(
     "--rng",
     type=click.IntRange(0),
     help="Seed of what draws: intervals over images, SIMEX among the repaired slopes.",
 )
 def measure(log: str, table: str, **options: Any) -> None:
-    """Print recalls, balances and slopes, derived from the counts of LOG, as CSV."""
+    """Print recalls, balances and slopes, derived from the counts of LOG, as CSV.
+
+    Tables of stored predictions take a study's folder, or a file of predictions, as LOG.
+    """
     function = MEASURED[table]
     known = inspect.signature(function).parameters
     asked = {name: value for name, value in options.items() if value is not None}

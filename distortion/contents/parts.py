@@ -5,9 +5,9 @@ from typing import Final
 import polars as pl
 
 from distortion.blocks import Block, Text
+from distortion.escape import safe_name
 from distortion.evidence import Evidence
 from distortion.labels import CONTEXT, by_context, setting
-from distortion.log import safe_name
 from distortion.schema import CONTROL
 
 MOST_CONTEXTS: Final = 8

@@ -63,15 +63,47 @@ def over_both(
     mean = _mean(values)
     estimate = mean(_everyone(values))[0]
     if len(values) < 2:
-        return [
-            {"estimate": measure.unscaled(float(value)), "why": ONE}
-            for measure, value in zip(measures, estimate, strict=True)
-        ]
+        return _without_interval(measures, estimate)
     weights = network_weights(len(values), draws, rng)
     effect = _effect(measures, values)
     drawn = two_way_draws(effect, pairs, bootstrap(mean, weights), weights, rng)
     acceleration = jackknife(mean, len(values)).acceleration
     return _bootstrap_interval(measures, drawn, estimate, level, pairs, acceleration)
+
+
+def over_redrawn_images(
+    measures: Measures,
+    values: Values,
+    redrawn: Values,
+    level: float,
+    rng: np.random.Generator | None,
+) -> list[Columns]:
+    """The bootstrap interval from values (B, M, K) of the same redrawn images of all networks.
+
+    With `rng` the networks vary, too (BCa); without, they are these (bias-corrected).
+    """
+    mean, acceleration = _mean(values), np.zeros(len(measures))
+    estimate = mean(_everyone(values))[0]
+    weights = np.ones(redrawn.shape[:2], dtype=np.int64)
+    if rng is not None:
+        if len(values) < 2:
+            return _without_interval(measures, estimate)
+        weights = network_weights(len(values), len(redrawn), rng)
+        acceleration = jackknife(mean, len(values)).acceleration
+    known = np.isfinite(values)
+    # A network without a value, or not in a draw, does not make it undefined.
+    used = (weights > 0)[..., None] & known
+    total = np.where(used, weights[..., None] * redrawn, 0.0).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        drawn = np.asarray(total / (weights @ known))
+    return _bootstrap_interval(measures, drawn, estimate, level, None, acceleration)
+
+
+def _without_interval(measures: Measures, estimate: Values) -> list[Columns]:
+    return [
+        {"estimate": measure.unscaled(float(value)), "why": ONE}
+        for measure, value in zip(measures, estimate, strict=True)
+    ]
 
 
 def _t_interval(measure: Measure, values: Values, level: float) -> Columns:
@@ -133,9 +165,10 @@ def _bootstrap_interval(
     drawn: Values,
     estimate: Values,
     level: float,
-    pairs: Pairs,
+    counted: Pairs | None,
     acceleration: Any = 0.0,
 ) -> list[Columns]:
+    """The interval of each measure; `counted` are the counts, where only they were redrawn."""
     found = bca(drawn, estimate, level, acceleration=acceleration)
     unpaired = "before and after resampled as if independent: kept is unknown"
     rows = []
@@ -146,9 +179,9 @@ def _bootstrap_interval(
             why.append(f"no interval: {found.reason[i]}")
         if 0 < found.undefined[i] < len(drawn):
             why.append(f"{found.undefined[i]:,} of {len(drawn):,} draws undefined")
-        if measure.needs == "predicted" and why:
+        if measure.needs == "predicted" and why and counted is not None:
             why = ["no interval: counts do not tell how to redraw false positives"]
-        if pairs.kept is None and measure.needs is None:
+        if counted is not None and counted.kept is None and measure.needs is None:
             why.append(unpaired)
         rows.append(
             {

@@ -26,8 +26,8 @@ Sources: Good et al. (2022), sections 3 and 5; κ and ρ split what their α mix
 (2024), Balancing Act, whose groups are classes here. Blakeney et al. (2021), Simon Says, with the
 factor ½ and the √2 of the authors' code; theirs compares several networks with one dense teacher,
 here each is compared with its own parent. Pruning-identified exemplars (PIE, Hooker et al. 2019)
-are single images on which populations of networks disagree: counts do not tell which images are
-wrong, so PIE cannot be computed from a log.
+are single images on which populations of networks disagree: counts do not tell which, so they take
+stored predictions (`distortion.inequality.exemplars`).
 
 On an unbalanced test set A is the mean of recalls weighted by class size, while worst, range,
 SD and Gini weight classes equally; Σ B̄ is then not 0, so α, κ and ρ are no longer about the mean.

@@ -12,11 +12,18 @@ from numpy.typing import NDArray
 from distortion.counts import Counts, counts
 from distortion.designs import CONDITION
 from distortion.errors import DesignError, did_you_mean
-from distortion.fits.results.arguments import Seed, generator
+from distortion.fits.results.arguments import Seed, count, generator
 from distortion.inequality.arguments import check_split
 from distortion.inequality.catalogue import MEASURES, Measure, chosen, evaluated, pairs_of
-from distortion.inequality.estimates import over_both, over_images, over_networks
+from distortion.inequality.estimates import (
+    over_both,
+    over_images,
+    over_networks,
+    over_redrawn_images,
+)
+from distortion.inequality.redrawn import Redrawn
 from distortion.log import Source
+from distortion.predictions import PredictionSource, read_predictions
 from distortion.resampling.images import Images
 from distortion.resampling.intervals import check_level
 
@@ -49,6 +56,7 @@ def inequality(
     draws: int = 2000,
     rng: Seed | None = None,
     images: Images = "shared",
+    predictions: PredictionSource | None = None,
 ) -> pl.DataFrame:
     """Measures of inequality of every condition, with an interval.
 
@@ -69,6 +77,9 @@ def inequality(
     images : how far networks err on the same images, which counts do not tell: "shared" (the
         default) gives the upper bound of the standard error, "independent" the lower; see
         `distortion.resampling.images`. "both" always takes the upper bound
+    predictions : of the networks of the log (what `distortion.read_predictions` reads). They do
+        tell: the same images are redrawn for all networks, and the interval is no bound but the
+        bootstrap's own, also for CEV and SDE; see `distortion.resampling.joint`
 
     Returns
     -------
@@ -81,7 +92,8 @@ def inequality(
     Raises
     ------
     DesignError
-        If the log has no cell with that arm and split, or an option is unknown.
+        If the log has no cell with that arm and split, an option is unknown or has no effect, or
+        the predictions are not those of the log.
     FitError
         If a bootstrap is asked for without `rng`, or `draws` is not a positive whole number.
     """
@@ -91,14 +103,28 @@ def inequality(
     check_split(split)
     asked = chosen(measures)
     drawn = None if source == "networks" else generator(rng)
+    redrawn = None
+    if predictions is not None:
+        if drawn is None or images != "shared":
+            raise DesignError(
+                "predictions are redrawn with the images that networks share: set source to 'test "
+                "images' or 'both', and leave `images` out."
+            )
+        redrawn = Redrawn(read_predictions(predictions), count("draws", draws), drawn)
     found = counts(log, arm=arm, split=split)
     conditions = Counter(tuple(c.condition.values()) for c in found)
     rows = []
     for condition in found:
+        if redrawn is not None:
+            condition, answers = redrawn.join(condition)
         pairs = pairs_of(condition)
         values = evaluated(pairs, asked)
         if drawn is None:
             estimates = over_networks(asked, values, level)
+        elif redrawn is not None:
+            varied = drawn if source == "both" else None
+            many = redrawn.values(answers, asked)
+            estimates = over_redrawn_images(asked, values, many, level, varied)
         elif source == "both":
             estimates = over_both(asked, values, pairs, level, draws, drawn)
         else:

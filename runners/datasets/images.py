@@ -7,7 +7,7 @@ labels   (n,)                             int64, 0 to n_classes - 1
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -118,10 +118,25 @@ class Dataset:
         """Number of classes."""
         return len(self.class_names)
 
+    def to(self, device: torch.device) -> "Dataset":
+        """Return the data set on a device."""
+        return replace(
+            self,
+            train=self.train.to(device),
+            validation=self.validation.to(device),
+            test=self.test.to(device),
+            scale=self.scale.to(device),
+            shift=self.shift.to(device),
+        )
+
     def normalised(self, pixels: Tensor) -> Tensor:
-        """Return network input, float32, for pixels (n, channels, height, width) uint8."""
+        """Return network input, float32, for pixels (n, channels, height, width) uint8.
+
+        The channels of several images may stand side by side: (n, m channels, height, width).
+        """
         inputs = pixels.to(torch.float32, memory_format=torch.channels_last)
-        return inputs.mul_(self.scale).add_(self.shift)
+        inputs.unflatten(1, (-1, self.scale.shape[1])).mul_(self.scale).add_(self.shift)
+        return inputs
 
     @cached_property
     def digest(self) -> str:

@@ -30,11 +30,11 @@ class Block(nn.Module):
         return functional.relu(out + self.shortcut(x))
 
     def shortcut(self, x: Tensor) -> Tensor:
-        """Return `x`, subsampled and padded with zero channels where the shape changes."""
+        """Return `x` (..., n_in, h, w), subsampled and padded with zero channels as needed."""
         if self.stride == 1 and not self.new_channels:
             return x
         before = self.new_channels // 2
-        subsampled = x[:, :, :: self.stride, :: self.stride]
+        subsampled = x[..., :: self.stride, :: self.stride]
         return functional.pad(subsampled, (0, 0, 0, 0, before, self.new_channels - before))
 
 

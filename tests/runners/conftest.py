@@ -1,5 +1,7 @@
 """Everything here needs torch; without it the folder is not collected."""
 
+import os
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +17,23 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.torch)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_measured():
+    """Times vary, so the command does not choose by them here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DISTORTION_BACKEND", "grouped")
+        yield
+
+
+@pytest.fixture(autouse=True)
+def denormal_numbers():
+    """Put back what workers that run in the test's own process switch off."""
+    yield
+    import torch
+
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +60,24 @@ def shared_data():
     if not SHARED.is_dir():
         pytest.skip("the real image sets, ../shared/data, are not here")
     return SHARED
+
+
+@pytest.fixture
+def killer(cpu, tmp_path, monkeypatch):
+    """Makes a study whose method kills its process for the network of one seed."""
+    from tests.runners.killers import SOURCE, first_weight
+    from tests.runners.studies import study
+
+    (tmp_path / "killer.py").write_text(SOURCE.replace("KILLED", "nan"))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.delitem(sys.modules, "killer", raising=False)
+
+    def make(killed, **changes):
+        parsed = study(method={"name": "moody"}, plugins=["killer"], **changes)
+        [network] = [n for n in parsed.networks if n.seed == killed]
+        weight = str(first_weight(network, cpu, monkeypatch))
+        (tmp_path / "killer.py").write_text(SOURCE.replace("KILLED", weight))
+        return parsed
+
+    return make

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from runners.counts import class_counts, logits, mean_loss
+from runners.counts import class_counts
+from runners.evaluation import logits, mean_loss
 from runners.nets import build
 
 

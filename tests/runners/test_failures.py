@@ -12,17 +12,19 @@ from rich.console import Console
 
 from distortion.errors import StudyError
 from distortion.log import is_complete, read_log, write_shard
-from runners import methods, networkrun, pool, sweep
+from runners import methods, pool, train
+from runners.backends import LOOP
 from runners.cli import main
 from runners.datasets import load
-from runners.networkrun import run_network
+from runners.groups import Group
+from runners.masks import size_of
 from runners.progress import Display
 from runners.recorder import Recorder
 from runners.shards import read_failure, record_failure
 from runners.status import failures, status
 from runners.sweep import Sweep
-from runners.worker import Found, Raised, Setup
-from tests.runners.studies import network, study
+from runners.worker import Again, Found, Raised, Setup
+from tests.runners.studies import network, run_network, study
 
 TWO = [{"name": "magnitude"}, {"name": "random"}]
 DIVERGING = """
@@ -38,12 +40,14 @@ recipe = {dense = [[1, 1e9]], finetune = [[1, 0.1]]}
 
 def run(parsed, out):
     console = Console(file=io.StringIO(), width=200)
-    return Sweep(parsed, out, Path(), "cpu", 1).run(Display(console)), console.file.getvalue()
+    return Sweep(parsed, out, Path(), "cpu", 1, "grouped").run(
+        Display(console)
+    ), console.file.getvalue()
 
 
 def fill(spec, out, cpu):
     data = load(spec.dataset, spec.split_seed, Path(), cpu)
-    write_shard(*run_network(spec, data, cpu), spec.folder(out), spec.run_id)
+    write_shard(*run_network(spec, data), spec.folder(out), spec.run_id)
 
 
 def no_workers(*_):
@@ -84,7 +88,7 @@ def test_failures_of_another_configuration_are_removed(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written_is_found_before_training(tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep, "compute", no_workers)
+    monkeypatch.setattr(pool, "compute", no_workers)
     (tmp_path / "tiny").write_text("a file where the folder should be")
     with pytest.raises(StudyError, match=r"The log cannot be written to .*tiny: .* with -o"):
         run(study(seeds=1), tmp_path)
@@ -96,7 +100,7 @@ def test_a_network_that_another_sweep_has_done_is_not_computed(cpu, tmp_path, mo
     for spec in parsed.networks:
         fill(spec, tmp_path, cpu)
     setup = Setup(tmp_path, Path(), "cpu", ())
-    found = list(pool.compute(parsed.networks, 1, setup))
+    found = list(pool.compute([Group(parsed.networks, LOOP)], 1, setup))
     assert found == [(spec, Found()) for spec in parsed.networks]
 
 
@@ -110,8 +114,14 @@ def test_a_message_that_breaks_off_ends_the_network_only(error):
         def recv(self):
             raise error
 
-    message = pool._receive(pool.Member(process, Broken(), network()))
-    assert message == Raised("its process ended with exit code 0")
+    raised = Raised("its process ended with exit code 0")
+    assert received(process, Broken(), {1}) == [(1, raised)]
+    assert received(process, Broken(), {0, 1}) == [(0, Again()), (1, Again())]
+
+
+def received(process, pipe, missing):
+    group = Group(study(seeds=2).networks, LOOP)
+    return pool._receive(pool.Member(process, pipe, group, missing))
 
 
 @pytest.mark.slow
@@ -134,7 +144,7 @@ def cells(provenance, key="failed"):
 
 
 def run_alone(spec, cpu):
-    return run_network(spec, load(spec.dataset, spec.split_seed, Path(), cpu), cpu)
+    return run_network(spec, load(spec.dataset, spec.split_seed, Path(), cpu))
 
 
 def without(table, method):
@@ -144,7 +154,7 @@ def without(table, method):
 def test_a_method_that_raises_leaves_the_others(cpu, monkeypatch):
     spec = network(method=TWO)
     whole, _ = run_alone(spec, cpu)
-    broken = methods.Method(lambda weights: weights.no_such_thing)
+    broken = methods.Scored(lambda weights: weights.no_such_thing)
     monkeypatch.setitem(methods.METHODS._entries, "random", broken)
     table, provenance = run_alone(spec, cpu)
     assert table.equals(without(whole, "random"))
@@ -159,10 +169,10 @@ def test_a_cell_that_cannot_be_counted_leaves_the_others(error, cpu, monkeypatch
     whole, _ = run_alone(network(), cpu)
     plain = Recorder.count
 
-    def count(self, net, cell, train_loss=None):
+    def count(self, cell, evaluation, train_loss):
         if str(cell) == "pruned magnitude 2":
             raise error
-        return plain(self, net, cell, train_loss)
+        return plain(self, cell, evaluation, train_loss)
 
     monkeypatch.setattr(Recorder, "count", count)
     table, provenance = run_alone(network(), cpu)
@@ -171,17 +181,18 @@ def test_a_cell_that_cannot_be_counted_leaves_the_others(error, cpu, monkeypatch
     assert table.equals(whole.filter(~lost))
 
 
-def test_fine_tuning_that_raises_leaves_the_other_cells(cpu, monkeypatch):
+@pytest.mark.parametrize("error", [RuntimeError("bad"), torch.OutOfMemoryError("full")])
+def test_fine_tuning_that_raises_leaves_the_other_cells(error, cpu, monkeypatch):
     whole, _ = run_alone(network(), cpu)
-    plain, calls = networkrun.train, []
+    plain = train.train_stack
 
-    def train(replicas, *arguments):
-        calls.append(replicas)
-        if len(calls) == 3:  # dense, control, then the first pruned network
-            raise RuntimeError("no memory")
-        return plain(replicas, *arguments)
+    def train_stack(stack, *arguments):
+        kept = [sum(int(mask.sum()) for mask in replica.masks) for replica in stack]
+        if size_of(stack[0].net).keep(2) in kept:  # of finetuned magnitude 2
+            raise error
+        return plain(stack, *arguments)
 
-    monkeypatch.setattr(networkrun, "train", train)
+    monkeypatch.setattr(train, "train_stack", train_stack)
     table, provenance = run_alone(network(), cpu)
     assert cells(provenance) == [("finetuned", "magnitude", 2.0)]
     lost = (whole["arm"] == "finetuned") & (whole["ratio"] == 2)

@@ -8,12 +8,13 @@ from torch.nn import functional
 import runners
 from distortion.errors import StudyError
 from runners.gradients import GradientOptions, data_gradient
-from runners.masks import prunable_tensors
+from runners.masking import pruned
+from runners.masks import prunable_tensors, size_of
 from runners.methods import METHODS, Weights
+from runners.methods.scores import Scored
 from runners.nets import build
-from runners.pruning import prunings
 from runners.seeds import Streams
-from tests.runners.studies import network
+from tests.runners.studies import compressed, flat, mask, network
 
 EPSILON = 5e-4
 STREAMS = Streams((0,))
@@ -55,7 +56,9 @@ def test_at_a_stationary_point_undecayed_orders_as_magnitude():
 
 
 def test_only_the_released_score_has_a_two_sided_mask():
-    assert {name for name, m in METHODS if m.select is runners.two_sided} == {"undecayed-released"}
+    assert {
+        name for name, m in METHODS if isinstance(m, Scored) and m.select is runners.two_sided
+    } == {"undecayed-released"}
 
 
 def test_random_pruning_draws_from_its_generator():
@@ -123,11 +126,6 @@ def test_augmented_gradients_differ_from_plain_ones(net, digits):
     assert not torch.allclose(plain, augmented)
 
 
-def masks(spec, digits):
-    net = build(spec.model.name, spec.model.options, (1, 8, 8), 10, seed=0)
-    return {(p.method, p.ratio): p for p in prunings(net, digits, spec)}
-
-
 RELEASED = [
     {"name": "undecayed", "label": "matched", "match": "undecayed-released"},
     {"name": "undecayed-released", "batches": 1, "mode": "train", "decay": EPSILON},
@@ -136,10 +134,10 @@ RELEASED = [
 
 def test_a_matched_method_keeps_as_many_weights_as_the_other_one_really_kept(digits):
     spec = network(ratios=[2, 4], method=RELEASED)
-    made = masks(spec, digits)
+    made = compressed(spec, digits)
     asked = {2: 0.5, 4: 0.25}
     for ratio in (2, 4):
-        released, matched = (made[name, ratio].mask for name in ("undecayed-released", "matched"))
+        released, matched = (mask(made[name, ratio]) for name in ("undecayed-released", "matched"))
         assert int(matched.sum()) == int(released.sum())
         assert not torch.equal(matched, released)
         assert released.double().mean() > 1.2 * asked[ratio]  # it prunes less than it is asked to
@@ -147,9 +145,9 @@ def test_a_matched_method_keeps_as_many_weights_as_the_other_one_really_kept(dig
 
 def test_sizes_behind_the_score_are_recorded_where_a_gradient_was_taken(digits):
     spec = network(method=[{"name": "magnitude"}, {"name": "undecayed", "decay": 0.5}])
-    made = masks(spec, digits)
+    made = compressed(spec, digits)
     net = build(spec.model.name, spec.model.options, (1, 8, 8), 10, seed=0)
-    theta = torch.cat([w.detach().flatten() for w in prunable_tensors(net)])
+    theta = flat(net)
     assert made["magnitude", 2].mean_theta_grad is None
     assert made["undecayed", 2].mean_decay_term == pytest.approx(float(0.5 * (theta**2).mean()))
     gradient = data_gradient(net, digits, spec.recipe, GradientOptions(), spec.streams)
@@ -158,9 +156,11 @@ def test_sizes_behind_the_score_are_recorded_where_a_gradient_was_taken(digits):
 
 
 def test_results_do_not_depend_on_the_other_methods_of_the_study(digits):
-    alone = masks(network(method=[{"name": "random"}]), digits)
-    among = masks(network(method=[{"name": "magnitude"}, {"name": "random"}, *RELEASED]), digits)
-    assert torch.equal(alone["random", 10].mask, among["random", 10].mask)
+    alone = compressed(network(method=[{"name": "random"}]), digits)
+    among = compressed(
+        network(method=[{"name": "magnitude"}, {"name": "random"}, *RELEASED]), digits
+    )
+    assert torch.equal(mask(alone["random", 10]), mask(among["random", 10]))
 
 
 def small_weights_last(weights, *, power: float = 1.0):
@@ -170,8 +170,40 @@ def small_weights_last(weights, *, power: float = 1.0):
 
 def test_a_method_is_registered_in_a_line_and_takes_options(digits):
     runners.register_method("powered", small_weights_last)
-    made = masks(network(method=[{"name": "magnitude"}, {"name": "powered", "power": 2}]), digits)
-    assert torch.equal(made["powered", 10].mask, made["magnitude", 10].mask)
+    made = compressed(
+        network(method=[{"name": "magnitude"}, {"name": "powered", "power": 2}]), digits
+    )
+    assert torch.equal(mask(made["powered", 10]), mask(made["magnitude", 10]))
+
+
+class Reinitialized(runners.Method):
+    """Magnitude masks on the initial weights, trained anew."""
+
+    def compress(self, parent, spec):
+        theta = flat(parent.net).abs()
+        for ratio in parent.ratios:
+            kept = runners.largest(theta, parent.keep(ratio))
+            replica = pruned(parent.initial(), kept, parent.streams.child(spec.label, ratio))
+            training = runners.Training(replica, parent.recipe, parent.recipe.dense)
+            yield runners.Compressed(
+                ratio, round(size_of(parent.net).total / ratio), None, training
+            )
+
+
+def test_a_method_that_is_no_score_is_registered_too(digits):
+    runners.register_method("reinitialized", Reinitialized())
+    spec = network(method=[{"name": "magnitude"}, {"name": "reinitialized"}])
+    made = compressed(spec, digits)
+    assert torch.equal(mask(made["reinitialized", 10]), mask(made["magnitude", 10]))
+    assert spec.n_cells == 2 + 4 + 4
+
+
+def test_a_score_may_be_that_of_the_initial_weights(digits):
+    runners.register_method("early", small_weights_last, before_training=True)
+    spec = network(method=[{"name": "early"}])
+    assert spec.n_cells == 2 + 2
+    made = compressed(spec, digits)["early", 2]
+    assert (made.pruned, made.finetune.schedule) == (None, spec.recipe.dense)
 
 
 @pytest.mark.parametrize(
@@ -184,4 +216,4 @@ def test_a_method_is_registered_in_a_line_and_takes_options(digits):
 def test_a_method_with_unusable_scores_is_refused(score, message, digits):
     runners.register_method("broken", score)
     with pytest.raises(StudyError, match=message):
-        masks(network(method=[{"name": "broken"}]), digits)
+        compressed(network(method=[{"name": "broken"}]), digits)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -7,10 +8,11 @@ import torch
 from distortion.errors import DistortionError
 from distortion.log import read_log, write_shard
 from distortion.schema import BY_NAME, CELL
+from runners import arms, bench, networkrun
 from runners.datasets import load
-from runners.networkrun import run_network
-from runners.recorder import Recorder
-from tests.runners.studies import network
+from runners.networkrun import run_networks
+from runners.report import silent
+from tests.runners.studies import BACKENDS, STACKED, network, run_network, study
 
 METHODS = [
     {"name": "magnitude"},
@@ -21,7 +23,7 @@ METHODS = [
 
 def run(cpu, **changes):
     spec = network(**changes)
-    return run_network(spec, load(spec.dataset, spec.split_seed, Path(), cpu), cpu)
+    return run_network(spec, load(spec.dataset, spec.split_seed, Path(), cpu))
 
 
 @pytest.fixture(scope="module")
@@ -92,15 +94,17 @@ def test_the_ratio_reached_is_logged(result):
 def test_n_remaining_is_the_number_of_weights_that_are_not_zero(cpu, monkeypatch):
     """Counted on the networks themselves, after fine-tuning."""
     seen = []
-    plain = Recorder.count
+    plain = networkrun.settle
 
-    def count(self, net, cell, train_loss=None):
-        matrices = [p for p in net.parameters() if p.ndim == 2]
+    def settle(candidate, outcome, evaluation):
+        matrices = [p for p in candidate.net.parameters() if p.ndim == 2]
         zeros = sum(int((p == 0).sum()) for p in matrices)
-        seen.append((cell.arm, self.n_params - zeros, cell.n_remaining))
-        return plain(self, net, cell, train_loss)
+        n_params = candidate.run.recorder.n_params
+        seen.append((candidate.cell.arm, n_params - zeros, candidate.cell.n_remaining))
+        return plain(candidate, outcome, evaluation)
 
-    monkeypatch.setattr(Recorder, "count", count)
+    for module in (arms, networkrun):
+        monkeypatch.setattr(module, "settle", settle)
     run(cpu)
     assert len(seen) == 6
     for _, counted, logged in seen:
@@ -191,7 +195,7 @@ def test_hostile_names_stay_data(cpu, tmp_path):
         assert tmp_path in folder.resolve().parents
         if i == 0:
             data = load(spec.dataset, 0, tmp_path, cpu)
-            write_shard(*run_network(spec, data, cpu), folder, spec.run_id)
+            write_shard(*run_network(spec, data), folder, spec.run_id)
             assert set(read_log(tmp_path).table["method"]) == {"none", name}
     assert len({network(name=name).folder(tmp_path) for name in names}) == len(names)
 
@@ -203,7 +207,7 @@ def test_progress_adds_up(cpu):
         calls.append((cell, epochs, cells))
 
     spec = network(method=METHODS)
-    run_network(spec, load(spec.dataset, 0, Path(), cpu), cpu, report)
+    run_network(spec, load(spec.dataset, 0, Path(), cpu), report)
     assert sum(epochs for _, epochs, _ in calls) == spec.n_epochs
     assert sum(done for _, _, done in calls) == spec.n_cells
     assert {"dense", "control", "finetuned undecayed-matched 10"} <= {cell for cell, _, _ in calls}
@@ -212,3 +216,42 @@ def test_progress_adds_up(cpu):
 def test_an_unreachable_ratio_is_an_error_of_the_study(cpu):
     with pytest.raises(DistortionError, match="ratio 500 cannot be reached"):
         run(cpu, ratios=[500])
+
+
+def test_networks_of_a_group_are_as_if_each_were_alone(cpu):
+    specs = study(seeds=3, method=METHODS).networks
+    data = load(specs[0].dataset, 0, Path(), cpu)
+    for backend in BACKENDS:
+        small = replace(backend, size=min(5, backend.size))  # stacks across networks
+        group = list(run_networks(specs, data, small, lambda _: silent))
+        assert [spec for spec, _ in group] == list(specs)
+        for spec, left in group:
+            alone, _ = run_network(spec, data, backend=backend)
+            assert left.table.equals(alone)
+            assert left.provenance["backend"] == str(small)
+
+
+def test_a_network_that_cannot_be_built_or_pruned_leaves_the_others_of_its_group(cpu, monkeypatch):
+    specs = study(seeds=4).networks
+    data = load(specs[0].dataset, 0, Path(), cpu)
+    plain_build, plain_compress = bench.build, arms.compress
+
+    def build(*arguments, seed):
+        if seed == specs[1].streams.seed("weights"):
+            raise RuntimeError("no weights")
+        return plain_build(*arguments, seed=seed)
+
+    def compress(parent, methods):
+        if parent.streams.seed("weights") == specs[2].streams.seed("weights"):
+            raise RuntimeError("no scores")
+        yield from plain_compress(parent, methods)
+
+    monkeypatch.setattr(bench, "build", build)
+    monkeypatch.setattr(arms, "compress", compress)
+    results = {
+        spec.seed: result for spec, result in run_networks(specs, data, STACKED, lambda _: silent)
+    }
+    assert [str(results[i]) for i in (1, 2)] == ["no weights", "no scores"]
+    for i in (0, 3):
+        assert results[i][0].height == 60
+        assert results[i][1]["failed"] == []

@@ -17,13 +17,13 @@ from rich.console import Console
 from distortion.errors import StudyError
 from distortion.log import read_log, write_shard
 from runners.datasets import load
-from runners.networkrun import run_network
+from runners.engines.local import choose_device, default_jobs
 from runners.progress import Display
 from runners.shards import damaged
 from runners.status import status
 from runners.studyfile import read_study
-from runners.sweep import Sweep, choose_device, default_jobs
-from tests.runners.studies import study
+from runners.sweep import Sweep
+from tests.runners.studies import run_network, study
 
 ROOT = Path(__file__).parents[2]
 STUDY = """
@@ -49,7 +49,7 @@ def study_file(tmp_path):
 def run(parsed, out, jobs=1):
     """Run a study and return what was printed."""
     console = Console(file=io.StringIO(), width=200)
-    problems = Sweep(parsed, out, Path(), "cpu", jobs).run(Display(console))
+    problems = Sweep(parsed, out, Path(), "cpu", jobs, "grouped").run(Display(console))
     assert problems == []
     return console.file.getvalue()
 
@@ -88,7 +88,7 @@ def fill(parsed, out, cpu):
     """Compute all networks of a study here, without workers."""
     for network in parsed.networks:
         data = load(network.dataset, network.split_seed, Path(), cpu)
-        write_shard(*run_network(network, data, cpu), network.folder(out), network.run_id)
+        write_shard(*run_network(network, data), network.folder(out), network.run_id)
 
 
 @pytest.mark.slow

@@ -1,0 +1,154 @@
+"""Choosing a back-end: measured once, remembered, overridden, never beyond memory."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from distortion.errors import StudyError
+from runners import memory, tuning
+from runners.backends import LOOP, Backend
+from runners.memory import bytes_per_network, stack_limit
+from runners.nets import build
+from runners.recipe import Recipe
+from runners.tuning import AUTO, choose
+
+RECIPE = Recipe(dense=((1, 0.1),), finetune=((1, 0.1),), batch_size=40)
+TIMES = {
+    "vmap": {2: 8.0, 4: 5.0, 8: 6.0, 16: 7.0},
+    "loop": {1: 9.0},
+    "grouped": {2: 8.0, 4: 5.0, 8: 4.9, 16: 3.0, 32: 2.99, 64: 4.0, 128: 5.0},
+}
+
+
+@pytest.fixture
+def measured(monkeypatch, tmp_path):
+    """What was measured; times are those of the table, and the cache is empty."""
+    asked = []
+
+    def seconds(backend, *_):
+        asked.append(backend)
+        return TIMES[backend.name][backend.size]
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(tuning, "_seconds", seconds)
+    return asked
+
+
+def chosen(data, cpu, wanted=AUTO, net=None):
+    return choose(wanted, net or build("mlp", {}, (1, 8, 8), 10, seed=0), data, RECIPE, cpu, 1)
+
+
+def test_the_fastest_is_measured_once_and_remembered(digits, cpu, measured, tmp_path):
+    assert chosen(digits, cpu) == (Backend("grouped", 16), ())
+    assert [backend.size for backend in measured] == [1, 2, 4, 8, 16, 32, 64]
+    measured.clear()
+    assert chosen(digits, cpu) == (Backend("grouped", 16), ())
+    assert measured == []
+    other = build("mlp", {"widths": (8, 8)}, (1, 8, 8), 10, seed=0)
+    chosen(digits, cpu, net=other)
+    assert measured
+    [path] = tmp_path.rglob("*.json")
+    assert len(json.loads(path.read_text())) == 2
+
+
+@pytest.mark.parametrize("content", ["", "[", "[]", '{"x": 1}', '{"x": {"name": "abacus"}}'])
+def test_a_damaged_memory_is_measured_again(content, digits, cpu, measured, tmp_path):
+    chosen(digits, cpu)
+    [path] = tmp_path.rglob("*.json")
+    path.write_text(content)
+    measured.clear()
+    assert chosen(digits, cpu)[0] == Backend("grouped", 16)
+    assert measured
+
+
+def test_a_memory_that_cannot_be_written_is_no_error(digits, cpu, measured, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert chosen(digits, cpu)[0] == Backend("grouped", 16)
+
+
+def test_a_back_end_that_is_asked_for_is_not_measured(digits, cpu, measured):
+    assert chosen(digits, cpu, "loop") == (LOOP, ())
+    assert chosen(digits, cpu, "each+compile")[0] == Backend("each", 8, "compile")
+    assert chosen(digits, cpu, "gemm")[0].name == "gemm"
+    assert measured == []
+
+
+@pytest.mark.parametrize("wanted", [AUTO, "grouped"])
+def test_a_network_that_cannot_be_stacked_trains_in_the_loop(wanted, digits, cpu, measured):
+    net = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(64, 10))
+    backend, [note] = chosen(digits, cpu, wanted, net)
+    assert backend == LOOP
+    assert "Dropout" in note
+    assert measured == []
+
+
+def test_no_more_networks_than_memory_has_room_for(digits, cpu, measured, monkeypatch):
+    net = build("mlp", {}, (1, 8, 8), 10, seed=0)
+    need = bytes_per_network(net, (1, 8, 8), 40)
+    weights = sum(p.numel() for p in net.parameters())
+    assert 4 * memory.PER_WEIGHT * weights < need < 8 * memory.PER_WEIGHT * weights
+    monkeypatch.setattr(memory, "free_memory", lambda device: 10 * need)
+    assert stack_limit(net, (1, 8, 8), 40, cpu, 1) == 7
+    assert stack_limit(net, (1, 8, 8), 40, cpu, 2) == 3
+    assert chosen(digits, cpu)[0] == Backend("grouped", 4)
+    assert chosen(digits, cpu, "gemm")[0] == Backend("gemm", 7)
+    monkeypatch.setattr(memory, "free_memory", lambda device: need)
+    note = "is trained one by one: two of it do not fit into memory"
+    assert chosen(digits, cpu) == (LOOP, (note,))
+
+
+def test_a_network_that_only_vmap_can_stack_is_stacked_by_it(digits, cpu, measured):
+    net = nn.Sequential(nn.Flatten(), nn.LayerNorm(64), nn.Linear(64, 10))
+    for wanted in ("grouped", "vmap"):
+        assert chosen(digits, cpu, wanted, net) == (Backend("vmap", 8), ())
+    assert chosen(digits, cpu, net=net) == (Backend("vmap", 4), ())
+
+
+def test_graphs_need_a_gpu(digits, cpu):
+    with pytest.raises(StudyError, match="need a GPU"):
+        chosen(digits, cpu, "gemm+graph")
+
+
+@pytest.mark.parametrize("wrong", [RuntimeError("no such kernel\nat line 3"), 2.0])
+def test_a_back_end_that_fails_or_computes_something_else_is_passed_over(
+    wrong, digits, cpu, measured, monkeypatch
+):
+    plain = tuning.train
+
+    def train(trainings, data, backend):
+        for training, outcome in plain(trainings, data, LOOP):
+            if backend == LOOP:
+                yield training, outcome
+            elif isinstance(wrong, Exception):
+                yield training, replace(outcome, error=wrong)
+            else:
+                yield training, replace(outcome, train_loss=wrong * outcome.train_loss)
+
+    monkeypatch.setattr(tuning, "train", train)
+    backend, [note] = chosen(digits, cpu)
+    assert backend == LOOP
+    assert note.startswith("cannot use grouped: ")
+    assert note.endswith("no such kernel") or "where that of the loop is" in note
+
+
+def test_real_measurements_are_times(digits, cpu):
+    net = build("mlp", {}, (1, 8, 8), 10, seed=0)
+    before = [p.clone() for p in net.parameters()]
+    for backend in (LOOP, Backend("grouped", 2)):
+        assert 0 < tuning._seconds(backend, net, digits, RECIPE) < math.inf
+    assert all(map(torch.equal, net.parameters(), before))
+
+
+def test_memory_that_runs_out_while_measuring_is_no_choice(digits, cpu, monkeypatch):
+    def train(*_):
+        raise torch.OutOfMemoryError("full")
+        yield
+
+    monkeypatch.setattr(tuning, "train", train)
+    net = build("mlp", {}, (1, 8, 8), 10, seed=0)
+    assert tuning._seconds(LOOP, net, digits, RECIPE) == math.inf
