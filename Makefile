@@ -51,6 +51,7 @@ test-floor:  ## the quick suite on the oldest dependencies that pyproject admits
 
 benchmark: .venv/test  ## time and memory of the analysis on large logs
 	$(BIN)/python tests/benchmarks/slopes.py
+	$(BIN)/python -m tests.benchmarks.streaming
 
 .venv-peers/done:
 	$(PYTHON) -m venv .venv-peers

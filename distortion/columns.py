@@ -11,11 +11,14 @@ from distortion.schema import (
     COLUMNS,
     COUNTS,
     DENSE,
+    DERIVED,
     FINETUNED,
+    NETWORK,
     NO_METHOD,
     SHOWN,
     Column,
 )
+from distortion.violations import COLUMN, Violation
 
 RATIO_DIGITS = 9
 
@@ -64,6 +67,27 @@ def _check_columns(columns: Sequence[str]) -> None:
     )
 
 
+def ignored(columns: Sequence[str]) -> tuple[str, ...]:
+    """Columns that a log leaves out, because `distortion.designs` derives what has their name."""
+    return tuple(sorted(DERIVED.intersection(columns) - {"cell"}))
+
+
+def network_hash(schema: pl.Schema) -> pl.Expr:
+    """A number that all rows of a network share, before `conform`.
+
+    Other networks may share it by chance, or where their seeds cannot be read.
+    """
+    parts = []
+    for column in (BY_NAME[name] for name in NETWORK if name in schema):
+        text = pl.col(column.name).cast(pl.String).str.strip_chars()
+        if column.dtype == pl.Int64:
+            number = text.cast(pl.Float64, strict=False).cast(pl.Int64, strict=False)
+            parts.append(number)
+        else:
+            parts.append(text.fill_null(column.default or ""))
+    return pl.struct(parts).hash()
+
+
 def _typed(table: pl.DataFrame, column: Column) -> pl.Series:
     """Cast one column to its type; say which rows cannot be cast."""
     given = table[column.name]
@@ -72,18 +96,18 @@ def _typed(table: pl.DataFrame, column: Column) -> pl.Series:
     if column.default is not None:
         series = series.fill_null(column.default) if series.dtype == pl.String else series
     if series.dtype.is_float():
-        _refuse_values(table, column, given, series.is_nan(), "not numbers (NaN)")
+        _refuse_values(column, 0, given, series.is_nan(), "not numbers (NaN)")
     if column.dtype == pl.Int64 and series.dtype == pl.String:
         series = series.str.strip_chars().cast(pl.Float64, strict=False)
     if column.dtype == pl.Int64 and series.dtype.is_float():
-        _refuse_values(table, column, given, series != series.floor(), "not whole numbers")
+        _refuse_values(column, 1, given, series != series.floor(), "not whole numbers")
     if column.dtype == pl.String and series.dtype == pl.String:
         series = series.str.strip_chars()
     typed = series.cast(column.dtype, strict=False)
     lost = typed.is_null() & given.is_not_null()
-    _refuse_values(table, column, given, lost, f"not {_kind(column.dtype)}")
+    _refuse_values(column, 2, given, lost, f"not {_kind(column.dtype)}")
     if required and column.name != "arm":
-        _refuse_values(table, column, given, typed.is_null(), "missing")
+        _refuse_values(column, 3, given, typed.is_null(), "missing")
     return typed.alias(column.name)
 
 
@@ -92,19 +116,19 @@ def _kind(dtype: pl.DataType) -> str:
     return kinds[type(dtype)]
 
 
-def _refuse_values(
-    table: pl.DataFrame, column: Column, given: pl.Series, bad: pl.Series, what: str
-) -> None:
-    bad = bad.fill_null(False)
-    if not bad.any():
+def _refuse_values(column: Column, order: int, given: pl.Series, bad: pl.Series, what: str) -> None:
+    where = bad.fill_null(False).arg_true()
+    if where.is_empty():
         return
-    where = bad.arg_true().head(SHOWN).to_list()
-    shown = ", ".join(f"row {i + 1}: {given[i]!r}" for i in where)
-    hint = ""
-    if any("%" in str(given[i]) for i in where):
-        hint = " Percentages cannot be turned back into counts without rounding:"
-    raise LogError(
-        f"Column {column.name!r} ({column.meaning}): {bad.sum()} of {table.height} values are "
-        f"{what}: {shown}.{hint} Give "
-        + ("whole numbers of images." if column.name in COUNTS else "a value in every row.")
+    raise Violation(
+        len(where),
+        f"value(s) of column {column.name!r} ({column.meaning}) are {what}",
+        [(i, _shown(given[i])) for i in where.head(SHOWN)],
+        f"Give {'whole numbers of images' if column.name in COUNTS else 'a value in every row'}.",
+        (COLUMN, COLUMNS.index(column), order),
     )
+
+
+def _shown(value: object) -> str:
+    percent = " (percentages cannot be turned back into counts without rounding)"
+    return f"{value!r}{percent if '%' in str(value) else ''}"

@@ -14,7 +14,7 @@ from typing import Final, Literal
 import polars as pl
 
 from distortion.errors import DesignError
-from distortion.log import RecallLog, Source, read_log
+from distortion.log import RecallLog, Source, per_cell, read_log
 from distortion.measures import (
     ACCURACY,
     BALANCE,
@@ -41,19 +41,16 @@ def measures(log: Source) -> pl.DataFrame:
     Returns
     -------
     One row per cell and class: `network` (a name, the unit of replication), the log's columns,
-    then `recall`, `accuracy`, `balance`
-    (R − A), `normalized_balance` ((R − A) / A), the same four of the dense parent with the
-    suffix `_dense`, `intensification` (I = B̄_t / B̄, null where B̄ = 0), `ratio_achieved`,
-    `precision` and `f1` (where `predicted` is known; null without predictions), `forgotten` and
-    `gained` (images correct only before, only after; where `kept` is known). Rates are shares
-    between 0 and 1. Formulas: `distortion.measures`; Good et al. (2022), section 3.
+    then `recall`, `accuracy`, `balance` (R − A), `normalized_balance` ((R − A) / A), the same four
+    of the dense parent with the suffix `_dense`, `intensification` (I = B̄_t / B̄, null where
+    B̄ = 0), `ratio_achieved`, `precision` and `f1` (where `predicted` is known; null without
+    predictions), `forgotten` and `gained` (images correct only before, only after; where `kept` is
+    known). Rates are shares between 0 and 1. Formulas: `distortion.measures`; Good et al. (2022),
+    section 3.
     """
     paired = _paired(read_log(log))
-    more = {
-        "intensification": safe_ratio(
-            pl.col("normalized_balance"), pl.col("normalized_balance_dense")
-        )
-    }
+    balances = pl.col("normalized_balance"), pl.col("normalized_balance_dense")
+    more = {"intensification": safe_ratio(*balances)}
     if "predicted" in paired.columns:
         more |= {"precision": PRECISION, "f1": F1}
     if "kept" in paired.columns:
@@ -123,36 +120,18 @@ def pairs(
 def slopes(log: Source) -> pl.DataFrame:
     """The slope of every compressed or control cell against its dense parent.
 
+    Files may be larger than memory: of a path, or a list of them, a batch of networks is read at a
+    time, with the table, errors and warnings of `slopes(read_log(path))`.
+
     Returns
     -------
     One row per cell that is not dense: `network` (a name, the unit of replication), CELL columns,
     `ratio_achieved`, `n_params`, `n_classes`, `n` (test images), `balanced` (equal supports),
-    `accuracy_dense`, `accuracy`, `alpha`, `rho`, `kappa` (null values 1, 1 and 1; null where
-    undefined), `worst_recall_dense`, `worst_recall`, `variance_dense`, `variance` (of recall
-    balance over classes, Good et al.
-    2022, appendix F). Source of α: their section 5.
+    `accuracy_dense`, `accuracy`, `alpha`, `rho`, `kappa` (null values 1; null where undefined),
+    `worst_recall_dense`, `worst_recall`, `variance_dense`, `variance` (of balances over classes,
+    Good et al. 2022, appendix F). Source of α: their section 5.
     """
-    rows = _paired(read_log(log)).filter(pl.col("arm") != DENSE)
-    x, y = "normalized_balance_dense", "normalized_balance"
-    constant = [c for c in ("n_params", "n_remaining", "ratio_achieved") if c in rows.columns]
-    return (
-        rows.group_by("cell", maintain_order=True)
-        .agg(
-            pl.col(*CELL, *constant).first(),
-            pl.len().alias("n_classes"),
-            pl.col("n").sum(),
-            (pl.col("n").min() == pl.col("n").max()).alias("balanced"),
-            pl.col("accuracy_dense", "accuracy").first(),
-            slope(x, y).alias("alpha"),
-            association(x, y).alias("rho"),
-            spread(x, y).alias("kappa"),
-            pl.col("recall_dense").min().alias("worst_recall_dense"),
-            pl.col("recall").min().alias("worst_recall"),
-            variance_over_classes("balance_dense").alias("variance_dense"),
-            variance_over_classes("balance").alias("variance"),
-        )
-        .select(_network_name().alias("network"), pl.exclude("cell"))
-    )
+    return per_cell(log, _slopes)
 
 
 def conditions(log: Source) -> pl.DataFrame:
@@ -234,6 +213,30 @@ def methods(log: Source) -> list[str]:
     return [name for name in _levels(read_log(log), "method") if name != NO_METHOD]
 
 
+def _slopes(log: RecallLog) -> pl.DataFrame:
+    rows = _paired(log).filter(pl.col("arm") != DENSE)
+    x, y = "normalized_balance_dense", "normalized_balance"
+    constant = [c for c in ("n_params", "n_remaining", "ratio_achieved") if c in rows.columns]
+    return (
+        rows.group_by("cell", maintain_order=True)
+        .agg(
+            pl.col(*CELL, *constant).first(),
+            pl.len().alias("n_classes"),
+            pl.col("n").sum(),
+            (pl.col("n").min() == pl.col("n").max()).alias("balanced"),
+            pl.col("accuracy_dense", "accuracy").first(),
+            slope(x, y).alias("alpha"),
+            association(x, y).alias("rho"),
+            spread(x, y).alias("kappa"),
+            pl.col("recall_dense").min().alias("worst_recall_dense"),
+            pl.col("recall").min().alias("worst_recall"),
+            variance_over_classes("balance_dense").alias("variance_dense"),
+            variance_over_classes("balance").alias("variance"),
+        )
+        .select("cell", _network_name().alias("network"), pl.exclude("cell"))
+    )
+
+
 def _paired(log: RecallLog) -> pl.DataFrame:
     """Every row with its rates and, under the suffix `_dense`, those of its parent."""
     rows = log.table
@@ -254,10 +257,8 @@ def _paired(log: RecallLog) -> pl.DataFrame:
     dense = rows.filter(pl.col("arm") == DENSE).select(
         pl.col("cell").alias("parent"), "class_id", pl.col(rates).name.suffix("_dense")
     )
-    rows = rows.drop("n_total", "correct_total")
-    return rows.join(
-        dense, on=["parent", "class_id"], how="left", validate="m:1", maintain_order="left"
-    )
+    rows, on = rows.drop("n_total", "correct_total"), ["parent", "class_id"]
+    return rows.join(dense, on=on, how="left", validate="m:1", maintain_order="left")
 
 
 def _difficulty(log: RecallLog, split: str, scale: Scale) -> dict[str, float]:

@@ -6,36 +6,39 @@ last, each file under a temporary name first, so a shard under its final name is
 A network that could not be computed at all leaves `<run id>.failed.json` instead.
 """
 
-import glob
 import io
 import json
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import polars as pl
-from polars.exceptions import PolarsError
 
-from distortion.columns import conform
+from distortion.batches import batches
+from distortion.cells import check_cells, number_cells
+from distortion.columns import conform, ignored
 from distortion.errors import LogError, LogWarning
-from distortion.places import digest, place, put, readable
-from distortion.rules import check_cells, check_rows, number_cells
-from distortion.schema import BY_NAME, CELL, DERIVED, NETWORK
-from distortion.weaknesses import spelled_alike, weaknesses
+from distortion.files import Files, find, survey
+from distortion.places import digest, place, put
+from distortion.provenance import FAILED, FAILURE, PROVENANCE, failed_cells, records
+from distortion.rules import check_rows
+from distortion.schema import DERIVED, NETWORK
+from distortion.traits import Traits, check_names, moved, together, traits, weaknesses
+from distortion.violations import Violations
 
 Source: TypeAlias = "str | os.PathLike[str] | pl.DataFrame | pl.LazyFrame | RecallLog | Any"
-SUFFIXES = (".parquet", ".csv")
-PROVENANCE = "distortion:provenance"
-FAILURE = ".failed.json"
 HASHES = "hashes"
 # Parquet, but by its name no shard, whether a folder is searched or a pattern ends in .parquet.
 PREDICTIONS = ".predictions.pq"
 # The lowest level of zstd that finds the labels of one cell again in the next.
 LABELS_ONCE = 14
-FAILED = pl.Schema({c: BY_NAME[c].dtype for c in CELL} | {"reason": pl.String()})
+# Rows that are read at a time, to be joined to those before once they are checked and typed.
+PIECE = 1 << 20
+# Columns of cells that serve the checks only.
+INTERNAL = ("row", "signature")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -70,13 +73,16 @@ class RecallLog:
 
 
 def read_log(source: Source) -> RecallLog:
-    """Read and validate a log.
+    """Read and validate a log into memory.
+
+    Where only slopes are wanted of a log larger than that, give its path to `distortion.slopes`.
 
     Parameters
     ----------
     source : a folder of shards, a .parquet or .csv file, the URL of either (s3://...), a glob
-        pattern, a polars or pandas frame with the columns of `distortion.schema.COLUMNS`, or a
-        RecallLog (returned as is)
+        pattern, a list of any of these, a polars or pandas frame with the columns of
+        `distortion.schema.COLUMNS`, or a RecallLog (returned as is). Columns may also stand in the
+        names of folders: `dataset=cifar10/`.
 
     Raises
     ------
@@ -91,9 +97,61 @@ def read_log(source: Source) -> RecallLog:
     """
     if isinstance(source, RecallLog):
         return source
-    if isinstance(source, str | os.PathLike):
-        return _from_files(os.fspath(source))
-    return _validated(_to_polars(source), (), "a frame in memory")
+    name, failed = "a frame in memory", pl.DataFrame(schema=FAILED)
+    provenance: tuple[dict[str, Any], ...] = ()
+    if names := _paths(source):
+        name, files, found = _opened(names)
+        provenance = tuple(found)
+        failed = failed_cells(provenance)
+        if not files.height:
+            _refuse_empty(name, failed)
+        table, left_out = _conformed(files), files.ignored
+    else:
+        table = _to_polars(source)
+        left_out = ignored(table.columns)
+        table = conform(table.drop(DERIVED, strict=False))
+    rows, cells = _checked(table)
+    notes = _notes([traits(rows, cells)], left_out)
+    for note in notes:
+        warnings.warn(note, LogWarning, stacklevel=2)
+    return RecallLog(rows, cells.drop(INTERNAL), failed, provenance, notes, name)
+
+
+def per_cell(source: Source, derive: Callable[[RecallLog], pl.DataFrame]) -> pl.DataFrame:
+    """A table with one row per cell of a log, which may be larger than memory if it is in files.
+
+    Gives what `derive(read_log(source))` does, with the same errors and warnings. Of a path, only
+    a batch of networks is held at a time (`distortion.batches`), beside the table itself, one row
+    per network, and the names of classes.
+
+    Parameters
+    ----------
+    source : whatever `read_log` reads
+    derive : a table that begins with `cell` from whole networks; `cell` is dropped in the end
+    """
+    names = _paths(source)
+    if not names:
+        return derive(read_log(source)).drop("cell")
+    name, files, found = _opened(names)
+    if not files.height:
+        _refuse_empty(name, failed_cells(tuple(found)))
+    for record in found:
+        failed_cells([record])
+    violations, tables, parts = Violations(), [], []
+    for table, row in batches(files):
+        with violations.gather(row):
+            rows, cells = _checked(conform(table))
+            if violations:
+                continue  # only counted
+            log = RecallLog(rows, cells.drop(INTERNAL), pl.DataFrame(schema=FAILED), (), (), name)
+            derived = derive(log)
+            number = row.gather(cells["row"]).gather(derived["cell"])
+            tables.append(derived.with_columns(cell=number))
+            parts.append(moved(traits(rows, cells), row))
+    violations.settle()
+    for note in _notes(parts, files.ignored):
+        warnings.warn(note, LogWarning, stacklevel=3)
+    return pl.concat(tables).sort("cell").drop("cell")
 
 
 def write_log(log: Source, path: str | os.PathLike[str]) -> Path:
@@ -148,85 +206,63 @@ def is_complete(folder: Path, run_id: str) -> bool:
     return all((folder / f"{run_id}{suffix}").exists() for suffix in (".parquet", ".json"))
 
 
-def read_provenance(folder: Path) -> list[dict[str, Any]]:
-    """The provenance records of every shard below `folder`, then those of failed networks.
+def _paths(source: Source) -> list[str]:
+    """The paths and patterns that a source consists of; none if it is a table."""
+    if isinstance(source, str | os.PathLike):
+        return [os.fspath(source)]
+    if isinstance(source, list | tuple) and all(isinstance(s, str | os.PathLike) for s in source):
+        return [os.fspath(path) for path in source]
+    return []
 
-    Raises LogError if one of them is not JSON.
-    """
-    records = [r for file in sorted(folder.rglob("*.parquet")) for r in _provenance_of(file)]
-    return records + [_read_json(path) for path in sorted(folder.rglob(f"*{FAILURE}"))]
+
+def _opened(names: list[str]) -> tuple[str, Files, Iterator[dict[str, Any]]]:
+    """The name of a log, its rows, and the records of their provenance."""
+    files = [file for name in names for file in find(name)]
+    folders = [folder for name in names if (folder := place(name)).is_dir()]
+    name = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    return name, survey(files), records(files, folders)
 
 
-def _from_files(name: str) -> RecallLog:
-    path = place(name)
-    if path.is_dir():
-        files = sorted(path.rglob("*.parquet")) or sorted(path.rglob("*.csv"))
-        empty = f"The folder {name} holds no .parquet or .csv file."
-    elif path.is_file():
-        files, empty = [path], ""
-    else:
-        files = sorted(Path(p) for p in glob.glob(name, recursive=True))
-        empty = f"There is no file or folder {name}."
-    if not files:
+def _refuse_empty(name: str, failed: pl.DataFrame) -> None:
+    if failed.height:
+        reasons = ", ".join(failed["reason"].unique().sort().head(3))
         raise LogError(
-            f"{empty} Give the folder of a study, a Parquet or CSV file, or a glob pattern; "
-            "`distortion example` writes a log to try."
+            f"Every network of {name} failed ({reasons}): there is nothing to analyse. "
+            "Change the recipe and run the study again."
         )
-    tables = [_read_file(file) for file in files]
-    tables = [table for table in tables if table.height] or tables[:1]
-    # Shards may differ in optional columns, and an all-null column has no type of its own.
-    table = pl.concat(tables, how="diagonal_relaxed") if len(tables) > 1 else tables[0]
-    if path.is_dir():
-        records = read_provenance(path)
-    else:
-        records = [record for file in files for record in _provenance_of(file)]
-    return _validated(table, records, name)
+    conform(pl.DataFrame())
 
 
-def _read_file(path: Path) -> pl.DataFrame:
-    if path.suffix not in SUFFIXES:
-        raise LogError(
-            f"{path} is neither Parquet nor CSV by its name. Logs have the suffix .parquet or .csv."
+def _conformed(files: Files) -> pl.DataFrame:
+    """All rows, piece by piece, so that no untyped copy of them is held."""
+    violations, tables = Violations(), []
+    for first in range(0, files.height, PIECE):
+        table, row = files.read(first, first + PIECE)
+        with violations.gather(row):
+            tables.append(conform(table))
+    violations.settle()
+    return pl.concat(tables)
+
+
+def _checked(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows and cells of a conformed table of whole networks."""
+    check_rows(table)
+    rows, cells = number_cells(table)
+    check_cells(rows, cells)
+    return rows, cells
+
+
+def _notes(parts: list[Traits], left_out: tuple[str, ...]) -> tuple[str, ...]:
+    """What weakens conclusions from a log whose parts have these traits."""
+    found = together(parts)
+    check_names(found)
+    notes = weaknesses(found)
+    if left_out:
+        notes.append(
+            f"Ignored column(s) {', '.join(left_out)}: these are derived from the counts. Rename "
+            "them to keep them."
         )
-    try:
-        if path.suffix == ".csv":
-            return pl.read_csv(readable(path), infer_schema_length=None)
-        return pl.read_parquet(readable(path), glob=False)
-    except (PolarsError, OSError) as error:
-        if isinstance(error, pl.exceptions.NoDataError):
-            return pl.DataFrame()
-        if path.with_suffix(".json").exists():
-            hint = "Delete it and run the study again: only this network is computed anew."
-        else:
-            hint = "Export it again; CSV files are read as UTF-8 with commas."
-        raise LogError(
-            f"{path} cannot be read; it may be truncated or of another format "
-            f"({str(error).splitlines()[0]}). {hint}"
-        ) from None
-
-
-def _provenance_of(file: Path) -> list[dict[str, Any]]:
-    """The record beside a shard, or what `write_log` put into a packed file's metadata."""
-    beside = file.with_suffix(".json")
-    if beside.exists():
-        record = _read_json(beside)
-        return [record] if isinstance(record, dict) else []
-    if file.suffix != ".parquet":
-        return []
-    try:
-        return list(json.loads(pl.read_parquet_metadata(readable(file)).get(PROVENANCE, "[]")))
-    except (PolarsError, OSError):
-        return []  # reading its rows says what is wrong with the file
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise LogError(
-            f"The provenance file {path} cannot be read ({error}). Delete it together with "
-            "its Parquet file and run the study again."
-        ) from None
+    return tuple(notes)
 
 
 def _to_polars(frame: Any) -> pl.DataFrame:
@@ -248,42 +284,6 @@ def _from_pandas(column: Any) -> pl.Series:
         return pl.Series(column.to_numpy())
     values = [None if missing else value for value, missing in zip(column, column.isna())]  # noqa: B905
     return pl.Series(values, strict=False)
-
-
-def _validated(table: pl.DataFrame, provenance: Sequence[dict[str, Any]], source: str) -> RecallLog:
-    failed = _failed_cells(provenance)
-    if table.height == 0 and failed.height:
-        reasons = ", ".join(failed["reason"].unique().sort().head(3))
-        raise LogError(
-            f"Every network of {source} failed ({reasons}): there is nothing to analyse. "
-            "Change the recipe and run the study again."
-        )
-    ignored = sorted(DERIVED.intersection(table.columns) - {"cell"})
-    table = conform(table.drop(DERIVED, strict=False))
-    check_rows(table)
-    rows, cells = number_cells(table)
-    check_cells(rows, cells)
-    notes = (*weaknesses(rows, cells), *spelled_alike(cells))
-    if ignored:
-        notes += (
-            f"Ignored column(s) {', '.join(ignored)}: these are derived from the counts. Rename "
-            "them to keep them.",
-        )
-    for note in notes:
-        warnings.warn(note, LogWarning, stacklevel=4)
-    return RecallLog(rows, cells.drop("signature"), failed, tuple(provenance), notes, source)
-
-
-def _failed_cells(provenance: Sequence[dict[str, Any]]) -> pl.DataFrame:
-    """Cells that provenance records name as failed: dicts of CELL columns and a reason."""
-    cells = [cell for record in provenance for cell in record.get("failed") or []]
-    if strange := [cell for cell in cells if not isinstance(cell, dict)]:
-        raise LogError(
-            f"A provenance record lists {strange[0]!r} among its failed cells, which is not a "
-            "cell with a reason. Correct or delete the JSON file, and its Parquet file with it."
-        )
-    rows = [{c: cell.get(c) for c in FAILED} for cell in cells]
-    return pl.DataFrame(rows, schema=FAILED, strict=False)
 
 
 def _parquet(

@@ -9,8 +9,9 @@ from typing import Any
 import polars as pl
 
 from distortion.errors import StudyError
-from distortion.log import FAILURE, HASHES, PREDICTIONS, is_complete, write_failure
+from distortion.log import HASHES, PREDICTIONS, is_complete, write_failure
 from distortion.places import digest
+from distortion.provenance import FAILURE
 from distortion.schema import CELL, DENSE
 from runners.provenance import now
 from runners.recorder import Cell, cell_key

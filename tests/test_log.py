@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 import distortion as ds
 from distortion.errors import LogError, LogWarning
 from distortion.escape import safe_name
-from distortion.log import is_complete, read_provenance, write_failure, write_shard
+from distortion.log import is_complete, write_failure, write_shard
+from distortion.provenance import records
 from tests.logs import cell, planted, worked_example
 
 
@@ -75,9 +76,9 @@ def test_the_order_of_rows_does_not_matter() -> None:
         (worked_example().rename({"seed": "seeds"}), "Did you mean 'seeds'?"),
         (broken("correct", 11), "correct is at most n, for example row 4"),
         (broken("correct", -1), "counts are not negative"),
-        (broken("correct", 4.5), "are not whole numbers: row 4: 4.5"),
-        (broken("correct", float("nan")), r"are not numbers \(NaN\): row 4"),
-        (broken("correct", None), "are missing: row 4"),
+        (broken("correct", 4.5), "are not whole numbers, for example row 4: 4.5"),
+        (broken("correct", float("nan")), r"are not numbers \(NaN\), for example row 4"),
+        (broken("correct", None), "are missing, for example row 4"),
         (broken("ratio", 0.5), "at least 1, for example row 4"),
         (broken("ratio", float("inf")), "is a finite number"),
         (broken("ratio", float("nan")), "NaN"),
@@ -159,7 +160,7 @@ def test_each_rule_has_its_own_error(table: pl.DataFrame, says: str) -> None:
 def test_percent_signs_are_named(tmp_path: Path) -> None:
     text = worked_example().write_csv().replace(",7\n", ",70%\n")
     (tmp_path / "log.csv").write_text(text)
-    with pytest.raises(LogError, match=r"'70%'.*Percentages cannot be turned back into counts"):
+    with pytest.raises(LogError, match=r"'70%'.*percentages cannot be turned back into counts"):
         ds.read_log(tmp_path / "log.csv")
 
 
@@ -230,7 +231,7 @@ def test_a_shard_counts_only_when_complete(tmp_path: Path) -> None:
     path = write_shard(worked_example(), {"seed": 3}, tmp_path, "run")
     assert is_complete(tmp_path, "run")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    assert read_provenance(tmp_path) == [{"seed": 3, "hashes": {"run.parquet": digest}}]
+    assert list(records([path])) == [{"seed": 3, "hashes": {"run.parquet": digest}}]
     assert sorted(os.listdir(tmp_path)) == ["run.json", "run.parquet"]
     path.with_suffix(".json").unlink()
     assert not is_complete(tmp_path, "run")

@@ -5,12 +5,15 @@ import sys
 import uuid
 from pathlib import Path
 
+import polars as pl
 import pytest
 
+from distortion import batches
+from distortion.designs import slopes
 from distortion.errors import LogError
 from distortion.log import is_complete, read_log, write_failure, write_log, write_shard
 from distortion.places import place, put
-from tests.logs import worked_example
+from tests.logs import cell, worked_example
 
 
 @pytest.fixture(params=["folder", "file://", "memory://"])
@@ -37,6 +40,15 @@ def test_a_study_is_written_and_read_anywhere(logs: Path) -> None:
     assert sorted(file.name for file in (logs / "study").iterdir()) == [
         "lost.failed.json", "run.json", "run.parquet",
     ]  # fmt: skip
+
+
+def test_slopes_are_read_in_batches_anywhere(logs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "BATCH", 4)
+    for seed, correct in enumerate([(9, 7), (8, 7), (9, 6)]):
+        table = pl.concat([cell(correct), cell([7, 5], method="m", ratio=2.0, arm="pruned")])
+        table = table.with_columns(seed=pl.lit(seed, pl.Int64))
+        write_shard(table, {}, logs / f"study=s{seed}", "run")
+    assert slopes(str(logs)).equals(slopes(read_log(str(logs))))
 
 
 def test_a_packed_log_keeps_its_provenance_anywhere(logs: Path) -> None:

@@ -118,8 +118,7 @@ def measure(log: str, table: str, **options: Any) -> None:
     if unknown := [name for name in asked if name not in known]:
         takes = listed([f"--{name}" for name in options if name in known]) or "no options"
         raise click.UsageError(f"The table {table} has no --{unknown[0]}. It takes {takes}.")
-    source = log if table in PREDICTED else read_log(log)
-    click.echo(csv_table(function(source, **asked)), nl=False)
+    click.echo(csv_table(function(log, **asked)), nl=False)
 
 
 @command("pack")
