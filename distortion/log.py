@@ -22,7 +22,7 @@ from distortion.cells import check_cells, number_cells
 from distortion.columns import conform, ignored
 from distortion.errors import LogError, LogWarning
 from distortion.files import Files, find, survey
-from distortion.places import place, put
+from distortion.places import digest, place, put
 from distortion.provenance import FAILED, FAILURE, PROVENANCE, failed_cells, records
 from distortion.rules import check_rows
 from distortion.schema import DERIVED, NETWORK
@@ -30,6 +30,7 @@ from distortion.traits import Traits, check_names, moved, together, traits, weak
 from distortion.violations import Violations
 
 Source: TypeAlias = "str | os.PathLike[str] | pl.DataFrame | pl.LazyFrame | RecallLog | Any"
+HASHES = "hashes"
 # Parquet, but by its name no shard, whether a folder is searched or a pattern ends in .parquet.
 PREDICTIONS = ".predictions.pq"
 # The lowest level of zstd that finds the labels of one cell again in the next.
@@ -175,14 +176,17 @@ def write_shard(
 ) -> Path:
     """Write one network's rows, provenance and predictions: all files are there or none counts.
 
-    Returns the path of the shard. The same run id is replaced, not duplicated.
+    Returns the path of the shard. The same run id is replaced, not duplicated. The provenance gets
+    hashes of the other files, by which damaged ones are told.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(provenance, indent=1, sort_keys=True, default=str)
-    put(folder / f"{run_id}.json", text.encode())
+    contents = {f"{run_id}.parquet": _parquet(table)}
     if predictions is not None:
-        put(folder / f"{run_id}{PREDICTIONS}", _parquet(predictions, level=LABELS_ONCE))
-    path = put(folder / f"{run_id}.parquet", _parquet(table))
+        contents[f"{run_id}{PREDICTIONS}"] = _parquet(predictions, level=LABELS_ONCE)
+    record = {**provenance, HASHES: {name: digest(content) for name, content in contents.items()}}
+    text = json.dumps(record, indent=1, sort_keys=True, default=str)
+    put(folder / f"{run_id}.json", text.encode())
+    *_, path = [put(folder / name, contents[name]) for name in reversed(contents)]
     (folder / f"{run_id}{FAILURE}").unlink(missing_ok=True)
     return path
 

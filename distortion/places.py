@@ -3,8 +3,10 @@
 A URL such as s3://bucket/logs becomes an object with the methods of a Path that logs need.
 """
 
+import hashlib
 import io
 import os
+import secrets
 from pathlib import Path
 from typing import cast
 from urllib.parse import unquote, urlsplit
@@ -48,15 +50,23 @@ def readable(path: Path) -> Path | io.BytesIO:
 def put(path: Path, content: bytes) -> Path:
     """Write a whole file, so that nobody ever sees a part of it under its name.
 
-    On disk it is written under a name of this process and renamed when it has reached the disk; an
-    object appears whole.
+    On disk it is written under a name that nobody else uses and renamed when it has reached the
+    disk; nothing is left where that fails, on a full disk for example. An object appears whole.
     """
     if not isinstance(path, Path):
         path.write_bytes(content)
         return path
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    return part.replace(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        return part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def digest(content: bytes) -> str:
+    """The first 16 hexadecimal digits of a SHA-256."""
+    return hashlib.sha256(content).hexdigest()[:16]

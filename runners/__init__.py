@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from runners.checkpoints import load_checkpoint
     from runners.datasets import Images, Source, register_dataset
     from runners.masks import largest, two_sided
     from runners.methods import Method, Weights, register_method
@@ -30,6 +31,7 @@ __all__ = [
     "Training",
     "Weights",
     "largest",
+    "load_checkpoint",
     "mark_classifier",
     "register_dataset",
     "register_method",
@@ -42,6 +44,7 @@ _MODULES = {
     "Images": "datasets",
     "Source": "datasets",
     "register_dataset": "datasets",
+    "load_checkpoint": "checkpoints",
     "largest": "masks",
     "two_sided": "masks",
     "Compressed": "methods.method",

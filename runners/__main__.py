@@ -2,7 +2,7 @@
 
 import sys
 
-EXTRA = {"torch", "torchvision", "sklearn", "PIL"}
+EXTRA = {"torch", "torchvision", "safetensors", "sklearn", "PIL"}
 
 
 def main() -> None:

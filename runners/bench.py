@@ -1,7 +1,7 @@
 """The bench of a group: networks on their way, trained and evaluated in stacks, cell by cell."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ import polars as pl
 from torch import nn
 
 from runners.backends import Backend
+from runners.checkpoints import Keep, forget
 from runners.datasets import Dataset, Images
 from runners.evaluation import Evaluation, evaluate
 from runners.nets import build
@@ -32,20 +33,24 @@ class Result(NamedTuple):
 class Run:
     """A network on its way; `missing` counts its trained cells after the dense one.
 
-    The control is missing from the start.
+    The control is missing from the start. `keep` takes the network of a counted cell.
     """
 
     spec: NetworkSpec
     net: nn.Module
     recorder: Recorder
     report: Report
+    keep: Callable[[Cell, nn.Module], None]
     missing: int = 1
+    broken: Exception | None = None
 
     @property
-    def result(self) -> Result:
-        """What the network leaves."""
+    def result(self) -> Result | Exception:
+        """What the network leaves, or why it must be computed again."""
         recorder = self.recorder
-        return Result(recorder.table, recorder.provenance(self.net), recorder.predictions)
+        return self.broken or Result(
+            recorder.table, recorder.provenance(self.net), recorder.predictions
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +69,7 @@ class Bench:
 
     data: Dataset
     backend: Backend
+    keep: Keep = forget
 
     @property
     def sets(self) -> dict[str, Images]:
@@ -74,7 +80,10 @@ class Bench:
     def begin(self, spec: NetworkSpec, report: Report) -> Run:
         """Return a network before training."""
         net = self.initial(spec)
-        return Run(spec, net, Recorder(spec, self.data, net, str(self.backend)), report)
+        recorder = Recorder(spec, self.data, net, str(self.backend))
+        return Run(
+            spec, net, recorder, report, lambda cell, net: self.keep(spec, cell, self.data, net)
+        )
 
     def initial(self, spec: NetworkSpec) -> nn.Module:
         """Return the initial weights of a network."""
@@ -134,4 +143,9 @@ def settle(
         else:
             counted = recorder.count(cell, evaluation, outcome.train_loss)
     candidate.run.report(cells=1)
-    return counted
+    if counted:
+        try:
+            candidate.run.keep(cell, candidate.net)
+        except Exception as error:  # a full disk is no failure of the cell
+            candidate.run.broken = error
+    return counted and candidate.run.broken is None

@@ -1,5 +1,6 @@
 """The command `distortion-run`: train, prune and count networks, as a study file says."""
 
+import shlex
 import sys
 import traceback
 from collections.abc import Callable
@@ -16,16 +17,18 @@ from runners.backends import LABELS
 from runners.datasets import DATASETS
 from runners.engines import NAMES as ENGINES
 from runners.engines import open_engine
+from runners.estimate import Estimate, estimate
 from runners.methods import METHODS
 from runners.nets import NETWORKS
 from runners.progress import make_display
-from runners.status import failures, status
+from runners.status import HEAD, failure_matrix, failures, status, time_left
+from runners.stopping import Stopped, program, stoppable
 from runners.studyfile import load_plugins, read_study, shipped, template
 from runners.sweep import Sweep
+from runners.tables import show
 from runners.tuning import AUTO
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
-INTERRUPTED = 130  # what shells report for a program ended by Ctrl-C
 
 
 class Place(click.Path):
@@ -108,6 +111,18 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
     help="Train networks one by one (loop) or stacked, with steps compiled or, on a GPU, replayed "
     "as graphs; auto measures once what is the fastest.",
 )  # fmt: skip
+@click.option(
+    "--checkpoints", is_flag=True,
+    help="Keep the weights of every cell, as safetensors beside the shards.",
+)  # fmt: skip
+@click.option(
+    "--dry-run", is_flag=True,
+    help="Train nothing: measure, and say what the study will take.",
+)  # fmt: skip
+@click.option(
+    "--price", type=click.FloatRange(min=0), metavar="PER_HOUR",
+    help="With --dry-run: what this machine costs per hour.",
+)  # fmt: skip
 @plugin_option
 @click.option("--quiet", is_flag=True, help="Show problems only.")
 def run(
@@ -119,6 +134,9 @@ def run(
     engine_options: tuple[str, ...],
     jobs: int | None,
     backend: str,
+    checkpoints: bool,
+    dry_run: bool,
+    price: float | None,
     plugins: tuple[str, ...],
     quiet: bool,
 ) -> None:
@@ -127,16 +145,30 @@ def run(
     Finished networks are kept: after a stop of any kind the same command goes on where it was.
     The folder of the log is printed on stdout.
     """
+    if price is not None and not dry_run:
+        raise click.UsageError("--price goes with --dry-run.")
+    if dry_run and engine_name != "local":
+        raise click.UsageError("--dry-run measures on this machine: leave --engine away.")
+    if checkpoints and engine_name == "ray":
+        raise click.UsageError(
+            "--checkpoints needs a folder that all workers share, which --engine ray does without."
+        )
     parsed, data_root = read_study(study, plugins), data_root.expanduser()
     display = make_display(Console(stderr=True), quiet)
     try:
-        with open_engine(engine_name, engine_options, parsed.plugins, display.note) as engine:
+        with (
+            stoppable(),
+            open_engine(engine_name, engine_options, parsed.plugins, display.note) as engine,
+        ):
             device, jobs = engine.settle(device, jobs)
-            sweep = Sweep(parsed, out, data_root, device, jobs, backend, engine)
+            sweep = Sweep(parsed, out, data_root, device, jobs, backend, engine, checkpoints)
+            if dry_run:
+                return show_estimate(estimate(sweep, display), price)
             problems = sweep.run(display)
-    except KeyboardInterrupt:
-        display.note("Stopped. Finished networks are kept; the same command goes on from here.")
-        sys.exit(INTERRUPTED)
+    except Stopped as stop:
+        display.note(f"Stopped by {stop}. Finished networks are kept; to go on:")
+        display.note(shlex.join([*program(), *sys.argv[1:]]))
+        sys.exit(stop.code)
     click.echo(sweep.folder)
     failed, n_networks = failures(sweep.study, out), len(sweep.study.networks)
     if failed.cells:
@@ -162,6 +194,15 @@ def run(
         for _, problem in problems:
             error.add_note(problem.details)
         raise error
+
+
+def show_estimate(expected: Estimate, price: float | None) -> None:
+    """Print what a study will take."""
+    if expected.lines:
+        show(expected.rows)
+        click.echo(expected.summary(price))
+    else:
+        click.echo("Nothing is left to compute.")
 
 
 @command("list")
@@ -191,16 +232,13 @@ def show_status(study: str, out: Path, plugins: tuple[str, ...]) -> None:
     """Show how far STUDY is: networks done and missing, and what failed."""
     parsed = read_study(study, plugins)
     states = status(parsed, out)
-    rows = [("data set", "model", "done", "missing", "problems")]
-    rows += [
-        (s.dataset, s.model, str(s.done), str(s.missing), str(len(s.problems))) for s in states
-    ]
-    widths = [max(len(row[i]) for row in rows) for i in range(5)]
     click.echo(parsed.folder(out))
-    for row in rows:
-        click.echo("  ".join(f"{item:<{width}}" for item, width in zip(row, widths, strict=True)))
+    show([HEAD, *(state.row for state in states)])
+    if failed := failure_matrix(states):
+        show(failed)
     for problem in (problem for state in states for problem in state.problems):
         click.echo(problem)
+    click.echo(time_left(parsed, states, out))
 
 
 @command("init")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from runners.arms import arms, dense
 from runners.backends import Backend
 from runners.bench import Bench, Result, settle
+from runners.checkpoints import Keep, forget
 from runners.datasets import Dataset
 from runners.report import Report
 from runners.study import NetworkSpec
@@ -19,14 +20,16 @@ def run_networks(
     data: Dataset,
     backend: Backend,
     report_of: Callable[[NetworkSpec], Report],
+    keep: Keep = forget,
 ) -> Iterator[tuple[NetworkSpec, Result | Exception]]:
     """Train, compress, fine-tune and count networks that differ in their seeds only.
 
     Yields each network once, when it is done, with what it leaves, or with the error that ended
     it. A cell whose training diverges has no rows; `provenance["failed"]` names it with the
-    reason. If that is the dense cell, the table is empty.
+    reason. If that is the dense cell, the table is empty. `keep` gets the network of every cell
+    that was counted.
     """
-    bench = Bench(data, backend)
+    bench = Bench(data, backend, keep)
     runs, alive = [], []
     for spec in specs:
         try:

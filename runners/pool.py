@@ -1,24 +1,25 @@
 """A small pool of worker processes in which one that dies takes only its own network with it."""
 
 import signal
-from collections import deque
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from pickle import UnpicklingError
-from threading import current_thread, main_thread
 
-from distortion.log import is_complete
+from runners.claims import Claims
 from runners.groups import Group
+from runners.shards import remove_parts
+from runners.stopping import interrupts_blocked
 from runners.study import NetworkSpec
-from runners.worker import Again, Found, Message, Raised, Setup, Step, serve
+from runners.worker import Again, Awaited, Found, Message, Raised, Setup, Step, serve
+from runners.worklist import Worklist
 
 SPAWN = get_context("spawn")  # forked processes cannot use CUDA
 GRACE = 5.0  # seconds for a process to end after its pipe has
+POLL = 1.0  # seconds between two looks at what other sweeps have claimed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,61 +37,74 @@ def compute(
 ) -> Generator[tuple[NetworkSpec, Message], None, None]:
     """Compute groups in up to `jobs` processes; yield the messages of networks as they come.
 
-    Every network ends with exactly one `Finished`, `Found` or `Raised`. When the generator is
-    closed, by Ctrl-C for example, the processes are ended; shards appear whole or not at all.
+    Every network ends with exactly one `Finished`, `Found` or `Raised`. What another sweep has
+    claimed is left to it as long as it is alive. When the generator is closed, by Ctrl-C for
+    example, the processes are ended; shards appear whole or not at all.
     """
-    waiting = deque(groups)
-    members: list[Member] = []
-    try:
-        while len(members) < jobs:
-            yield from found(waiting, setup.out)
-            if not waiting:
-                break
-            members.append(_start(waiting.popleft(), setup))
-        while members:
-            for pipe in wait([member.pipe for member in members]):
-                member = next(m for m in members if m.pipe is pipe)
-                for position, message in _receive(member):
-                    yield member.group.networks[position], message
-                    if isinstance(message, Again):
-                        alone = (member.group.networks[position],)
-                        waiting.append(replace(member.group, networks=alone))
-                    if not isinstance(message, Step):
-                        member.missing.discard(position)
-                if member.missing:
+    with Claims(setup.out) as claims:
+        work = Worklist(groups, setup.out, claims)
+        members: list[Member] = []
+        told = False
+        try:
+            while work or members:
+                while len(members) < jobs:
+                    found, group = work.take()
+                    yield from ((network, Found()) for network in found)
+                    if group is None:
+                        break
+                    members.append(_start(group, setup))
+                if not members:
+                    if work and not told:
+                        yield from ((network, Awaited()) for network in work.networks)
+                        told = True
+                    time.sleep(POLL if work else 0)
                     continue
-                members.remove(member)
-                yield from found(waiting, setup.out)
-                if waiting:
-                    members.append(_continue(member, waiting.popleft(), setup))
-                else:
-                    _tell(member, None)
-                    member.process.join()
-    finally:
-        for member in members:
-            member.process.terminate()
-            member.process.join()
+                timeout = POLL if work and len(members) < jobs else None
+                for pipe in wait([member.pipe for member in members], timeout):
+                    member = next(m for m in members if m.pipe is pipe)
+                    yield from _messages(member, work)
+                    if member.missing:
+                        continue
+                    members.remove(member)
+                    found, group = work.take()
+                    yield from ((network, Found()) for network in found)
+                    if group is None:
+                        _tell(member, None)
+                        _end(member.process)
+                    else:
+                        members.append(_continue(member, group, setup))
+        finally:
+            _end_all(members, setup)
 
 
-def found(waiting: deque[Group], out: Path) -> Generator[tuple[NetworkSpec, Message], None, None]:
-    """Take away the networks of the next groups that another sweep has computed meanwhile."""
-    while waiting:
-        group = waiting.popleft()
-        missing = []
-        for network in group.networks:
-            if is_complete(network.folder(out), network.run_id):
-                yield network, Found()
-            else:
-                missing.append(network)
-        if missing:
-            waiting.appendleft(replace(group, networks=tuple(missing)))
-            return
+def _messages(member: Member, work: Worklist) -> Generator[tuple[NetworkSpec, Message], None, None]:
+    """Yield the next message of a worker, and note which of its networks have ended."""
+    for position, message in _receive(member):
+        network = member.group.networks[position]
+        yield network, message
+        if isinstance(message, Step):
+            continue
+        member.missing.discard(position)
+        if isinstance(message, Again):
+            work.again(replace(member.group, networks=(network,)))
+        else:
+            work.release(network)
+
+
+def _end_all(members: Sequence[Member], setup: Setup) -> None:
+    """End workers that are not done, and remove what they have half written."""
+    for member in members:
+        member.process.terminate()
+    for member in members:
+        _end(member.process)
+        for position in member.missing:
+            remove_parts(member.group.networks[position], setup.out)
 
 
 def _start(group: Group, setup: Setup) -> Member:
     ours, theirs = SPAWN.Pipe()
     process = SPAWN.Process(target=serve, args=(theirs, setup), daemon=True)
-    with _interrupts_ignored():
+    with interrupts_blocked():
         process.start()
     theirs.close()  # so that the pipe ends when the process does
     member = Member(process, ours, group, set(range(len(group.networks))))
@@ -137,16 +151,3 @@ def _tell(member: Member, group: Group | None) -> bool:
     except OSError:
         return False
     return True
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Start processes that ignore Ctrl-C: it reaches the whole group, and the parent ends them."""
-    if current_thread() is not main_thread():  # only the main thread may set handlers
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

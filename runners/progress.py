@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from runners.study import NetworkSpec
-from runners.worker import Again, Finished, Found, Message, Raised, Step
+from runners.worker import Again, Awaited, Finished, Found, Message, Raised, Step
 
 
 class Tally:
@@ -35,6 +35,8 @@ class Tally:
         if isinstance(message, Step):
             new_cells, new_epochs = message.cells, message.epochs
             self.running[str(network)] = (cells + new_cells, epochs + new_epochs)
+        elif isinstance(message, Awaited):
+            new_cells = new_epochs = 0
         elif isinstance(message, Again):
             new_cells, new_epochs = -cells, -epochs
             self.running.pop(str(network), None)
@@ -86,6 +88,8 @@ class Display:
             self.note(f"{self._count()} {network}: NOT COMPUTED, {message.reason}")
         elif isinstance(message, Found) and not self.quiet:
             self.note(f"{self._count()} {network}: done by another sweep")
+        elif isinstance(message, Awaited) and not self.quiet:
+            self.note(f"{self._count()} {network}: another sweep computes it; waiting for that")
         elif isinstance(message, Again) and not self.quiet:
             self.note(f"{self._count()} {network}: {message.note}")
         elif isinstance(message, Finished) and (message.failed or not self.quiet):
@@ -115,9 +119,14 @@ class Bars(Display):
     @contextmanager
     def shown(self, waiting: Sequence[NetworkSpec], n_networks: int) -> Iterator[None]:
         """Show the sweep while the block runs."""
-        with super().shown(waiting, n_networks), self.bars:
-            self.total = self.bars.add_task("all", total=self.tally.n_epochs, note="starting")
-            yield
+        with super().shown(waiting, n_networks):
+            try:
+                self.bars.start()
+                self.total = self.bars.add_task("all", total=self.tally.n_epochs, note="starting")
+                yield
+            finally:
+                self.bars.stop()
+                self.console.show_cursor(True)  # also if Ctrl-C came within start
 
     def update(self, network: NetworkSpec, message: Message) -> None:
         """Take a message of a worker and show what it changes."""

@@ -4,7 +4,7 @@ import hashlib
 import platform
 import sys
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -44,6 +44,12 @@ def weights_hash(net: nn.Module) -> str:
 def now() -> str:
     """Return the time in UTC, ISO 8601, whole seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def later(moment: str, seconds: float) -> str:
+    """Return a time some seconds after another; a clock that was set in between changes nothing."""
+    passed = timedelta(seconds=round(seconds))
+    return (datetime.fromisoformat(moment) + passed).isoformat(timespec="seconds")
 
 
 def _version(package: str) -> str:

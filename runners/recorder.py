@@ -16,7 +16,7 @@ from runners.counts import class_counts
 from runners.datasets import Dataset
 from runners.evaluation import Evaluation
 from runners.masks import size_of
-from runners.provenance import now, weights_hash
+from runners.provenance import later, now, weights_hash
 from runners.study import NetworkSpec
 
 SCHEMA = pl.Schema(
@@ -66,6 +66,7 @@ class Recorder:
         self.failed: list[dict[str, Any]] = []
         self.seconds: dict[str, float] = {}
         self._started = now()
+        self._start = time.perf_counter()
         self._rows: list[dict[str, Any]] = []
         self._predicted: list[dict[str, Any]] = []
         self._dense: dict[str, Tensor] = {}
@@ -97,7 +98,7 @@ class Recorder:
             "run_id": self.spec.run_id,
             "configuration": self.spec.configuration,
             "started": self._started,
-            "finished": now(),
+            "finished": later(self._started, time.perf_counter() - self._start),
             "backend": self.backend,
             "seconds": {stage: round(spent, 3) for stage, spent in self.seconds.items()},
             "data_hash": self.data.digest,

@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 
 from distortion.errors import StudyError
-from distortion.log import PREDICTIONS, is_complete, write_failure
-from distortion.places import readable
+from distortion.log import HASHES, PREDICTIONS, is_complete, write_failure
+from distortion.places import digest
 from distortion.provenance import FAILURE
 from distortion.schema import CELL, DENSE
 from runners.provenance import now
@@ -29,20 +29,24 @@ def damaged(network: NetworkSpec, out: Path) -> str | None:
     for path in files:
         if not path.exists():
             return f"{path} is missing."
-    cells = []
+    cells, hashes = [], {}
     for path in (shard, *predictions):
         try:
-            cells.append(
-                pl.read_parquet(readable(path), glob=False).select(CELL).unique().sort(CELL)
-            )
+            content = path.read_bytes()
+            cells.append(pl.read_parquet(content).select(CELL).unique().sort(CELL))
         except (pl.exceptions.PolarsError, OSError) as error:
             return f"{path} is damaged ({str(error).splitlines()[0]})."
+        hashes[path.name] = digest(content)
     if not all(found.equals(cells[0]) for found in cells):
         return f"{predictions[0]} is damaged (its cells are not those of {shard.name})."
     try:
-        _check(read_record(provenance), network)
+        record = read_record(provenance)
+        _check(record, network)
     except (OSError, ValueError) as error:
         return f"{provenance} is damaged ({error})."
+    for name, then in record.get(HASHES, {}).items():
+        if hashes.get(name, then) != then:
+            return f"{name} is damaged (its hash is not the one in {provenance.name})."
     return None
 
 
@@ -51,20 +55,26 @@ def read_record(path: Path) -> Record:
     record = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(record, dict):
         raise ValueError("it is not a JSON object")
-    failed = record.get("failed", [])
-    if not isinstance(failed, list) or not all(isinstance(cell, dict) for cell in failed):
-        raise ValueError("`failed` is not a list of cells")
+    for key in ("cells", "failed"):
+        cells = record.get(key, [])
+        if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
+            raise ValueError(f"`{key}` is not a list of cells")
     return record
 
 
 def failed_cells(network: NetworkSpec, out: Path) -> list[Record]:
     """Return the cells that failed in a finished network; none if it is not finished."""
+    return finished_record(network, out).get("failed", [])
+
+
+def finished_record(network: NetworkSpec, out: Path) -> Record:
+    """Return the provenance of a finished network; empty if it is not finished."""
     if not is_complete(network.folder(out), network.run_id):
-        return []
+        return {}
     try:
-        return read_record(_files(network, out)[1]).get("failed", [])
+        return read_record(_files(network, out)[1])
     except (OSError, ValueError):
-        return []  # `damaged` says what is wrong
+        return {}  # `damaged` says what is wrong
 
 
 def remove(network: NetworkSpec, out: Path) -> None:
@@ -218,7 +228,7 @@ def _mixture(
 
 def _check(record: Record, network: NetworkSpec) -> None:
     """Raise ValueError if a record is not that of a finished network."""
-    missing = [key for key in ("run_id", "configuration", "failed") if key not in record]
+    missing = [key for key in ("run_id", "configuration", "cells", "failed") if key not in record]
     if missing:
         raise ValueError(f"it lacks {', '.join(missing)}")
     if record["run_id"] != network.run_id:

@@ -1,7 +1,7 @@
 """A whole study: what is done already, whether the rest can be done, and doing it."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +12,12 @@ import torch
 from distortion.errors import StudyError
 from distortion.log import is_complete
 from runners.backends import Backend
-from runners.datasets import Dataset, load
+from runners.checkpoints import dense_checkpoint
+from runners.claims import drop_claim
 from runners.engines.engine import Engine
 from runners.engines.local import Local
-from runners.groups import Shape, make_groups, shape_of
-from runners.methods import METHODS
-from runners.nets import build
+from runners.feasibility import Checked, check_feasible
+from runners.groups import Group, Shape, make_groups, shape_of
 from runners.progress import Display
 from runners.provenance import environment
 from runners.shards import (
@@ -42,6 +42,7 @@ class Sweep:
     jobs        worker processes
     backend     how networks are run: the name of a back-end, or "auto" for the fastest
     engine      where they are run
+    checkpoints whether the weights of every cell are kept
     """
 
     study: Study
@@ -51,6 +52,7 @@ class Sweep:
     jobs: int
     backend: str
     engine: Engine = field(default_factory=Local)
+    checkpoints: bool = False
 
     @property
     def folder(self) -> Path:
@@ -59,8 +61,15 @@ class Sweep:
 
     @property
     def setup(self) -> Setup:
-        """What all workers share."""
-        return Setup(self.out, self.data_root, self.device, self.study.plugins)
+        """What the workers are told."""
+        return Setup(
+            self.out,
+            self.data_root,
+            self.device,
+            self.study.plugins,
+            self.jobs,
+            self.checkpoints,
+        )
 
     def run(self, display: Display) -> list[tuple[NetworkSpec, Raised]]:
         """Compute the networks that are not there yet; return those that could not be computed.
@@ -71,8 +80,12 @@ class Sweep:
             Before anything is trained: the data, a network or a ratio cannot be used, the
             folder cannot be written, or holds networks of another version of this study.
         """
-        waiting, datasets, backends = self._prepare(display)
-        groups = make_groups(waiting, backends, self.jobs)
+        waiting, checked = self.check(display)
+        self._open_folders(waiting)
+        groups = self.groups(waiting, checked, display)
+        if self.checkpoints:
+            self._note_missing_checkpoints(display)
+        datasets = {shape[0]: data for shape, (data, _) in checked.items()}
         computed = self.engine.compute(groups, self.jobs, self.setup, datasets)
         problems = []
         with (
@@ -86,36 +99,50 @@ class Sweep:
                     self._record(network, message, display)
         return problems
 
-    def _prepare(
-        self, display: Display
-    ) -> tuple[list[NetworkSpec], dict[str, Dataset], dict[Shape, Backend]]:
-        """Return what to compute, of what and how, when nothing known stands in the way."""
+    def check(self, display: Display) -> tuple[list[NetworkSpec], Checked]:
+        """Return the networks to compute, and data and a network of each of their shapes.
+
+        Nothing is written. Raises StudyError where something known stands in the way.
+        """
         waiting = []
         for network in self.study.networks:
             damage = damaged(network, self.out)
             if damage:
                 display.note(f"{damage} It is computed again.")
-                with writing(self.folder):
-                    remove(network, self.out)
-            if not is_complete(network.folder(self.out), network.run_id):
+            if damage or not is_complete(network.folder(self.out), network.run_id):
                 waiting.append(network)
         refuse_other_versions(self.study, self.out)
-        datasets = check_feasible(waiting, self.data_root)
-        hashes = {label: data.digest for label, data in datasets.items()}
+        checked = check_feasible(waiting, self.data_root)
+        hashes = {shape[0]: data.digest for shape, (data, _) in checked.items()}
         if waiting:
             surroundings = environment(torch.device("cpu"), self.study.plugins)
             plugins = cast(dict[str, str], surroundings["plugins"])
             refuse_other_sources(self.study, self.out, hashes, plugins)
+        return waiting, checked
+
+    def groups(
+        self, waiting: Sequence[NetworkSpec], checked: Checked, display: Display
+    ) -> list[Group]:
+        """Return the networks to compute in groups, each with its back-end."""
+        return make_groups(waiting, self._backends(waiting, checked, display), self.jobs)
+
+    def _open_folders(self, waiting: Sequence[NetworkSpec]) -> None:
+        """Make sure that shards can be written; remove what is damaged or out of date."""
         with writing(self.folder):
             for folder in sorted({network.folder(self.out) for network in waiting}):
                 check_writable(folder)
+            for network in waiting:
+                if damaged(network, self.out):
+                    remove(network, self.out)
+            for network in self.study.networks:
+                if is_complete(network.folder(self.out), network.run_id):
+                    drop_claim(network, self.out)  # of a process that was killed right after
             remove_old_failures(self.study, self.out)
-        return waiting, datasets, self._backends(waiting, datasets, display)
 
     def _backends(
         self,
         waiting: Sequence[NetworkSpec],
-        datasets: Mapping[str, Dataset],
+        checked: Checked,
         display: Display,
     ) -> dict[Shape, Backend]:
         """Return how the networks of each shape are run; say which cannot be stacked, and why."""
@@ -125,11 +152,23 @@ class Sweep:
             if shape in backends:
                 continue
             backends[shape], notes = self.engine.choose(
-                self.backend, network, datasets[shape[0]], self.setup, self.jobs
+                self.backend, network, checked[shape][0], self.setup, self.jobs
             )
             for note in notes:
                 display.note(f"{shape[1]} on {shape[0]} {note}.")
         return backends
+
+    def _note_missing_checkpoints(self, display: Display) -> None:
+        without = sum(
+            is_complete(network.folder(self.out), network.run_id)
+            and not dense_checkpoint(network, self.out).exists()
+            for network in self.study.networks
+        )
+        if without:
+            display.note(
+                f"{without} finished networks have no checkpoints, and are not computed again. "
+                "To have theirs, choose another folder with -o."
+            )
 
     def _record(self, network: NetworkSpec, problem: Raised, display: Display) -> None:
         try:
@@ -158,48 +197,3 @@ def check_writable(folder: Path) -> None:
         probe.write_bytes(b"probe")
     finally:
         probe.unlink(missing_ok=True)
-
-
-def check_feasible(networks: Sequence[NetworkSpec], data_root: Path) -> dict[str, Dataset]:
-    """Load every data set and build a network of every shape; return the data sets by label.
-
-    Raises StudyError where something cannot be used, before hours are spent.
-    """
-    cpu = torch.device("cpu")
-    datasets: dict[str, Dataset] = {}
-    checked: set[Shape] = set()
-    for network in networks:
-        shape = shape_of(network)
-        if shape in checked:
-            continue
-        if shape[0] not in datasets:
-            datasets[shape[0]] = load(network.dataset, network.split_seed, data_root, cpu)
-        data, model = datasets[shape[0]], network.model
-        _check_validation(network, data)
-        net = build(model.name, model.options, data.train.shape, data.n_classes, seed=0)
-        for spec in network.methods:
-            try:
-                METHODS[spec.name].check(net, spec, network.ratios, network.recipe)
-            except StudyError as error:
-                raise StudyError(f"{shape[1]} on {shape[0]}: {error}") from None
-        checked.add(shape)
-    return datasets
-
-
-def _check_validation(network: NetworkSpec, data: Dataset) -> None:
-    """Raise StudyError when the study needs validation images that the split does not give."""
-    label = network.dataset.label
-    if network.recipe.checkpoint == "best-validation" and len(data.validation) == 0:
-        raise StudyError(
-            f"Data set {label!r}: the checkpoint is to be chosen on validation images, but the "
-            f"split leaves none. Raise its validation_share or train_limit."
-        )
-    if "validation" in network.count:
-        counted = data.validation.labels.bincount(minlength=data.n_classes)
-        missing = [name for name, n in zip(data.class_names, counted, strict=True) if n == 0]
-        if missing:
-            raise StudyError(
-                f"Data set {label!r}: validation images are to be counted, but the split leaves "
-                f"none of {len(missing)} classes, for example {missing[0]!r}. Raise its "
-                f"validation_share or train_limit, or count the test images only."
-            )

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -35,6 +35,7 @@ from runners.worker import set_up_cpu
 AUTO = "auto"
 GLANCE = 0.3  # seconds for one measurement, about
 REPEATS = 3
+NOTHING = 1e-6  # a learning rate at which no network diverges
 WORTH = 0.95  # a larger stack must take less than this share of the time
 TOLERANCE = 0.01  # of the loss: far above the rounding of reduced precision, far below an error
 Notes = tuple[str, ...]
@@ -149,19 +150,10 @@ def _problem(backend: Backend, net: nn.Module, data: Dataset, recipe: Recipe) ->
 
 def _seconds(backend: Backend, net: nn.Module, data: Dataset, recipe: Recipe) -> float:
     """Return the least time that one network takes for one batch; infinite if memory runs out."""
-    # a worker has one thread on a CPU; its own time does not depend on what else runs there
-    clock = time.thread_time if data.scale.device.type == "cpu" else time.perf_counter
 
     def measure(batches: int) -> float:
-        images = data.train.take(torch.arange(batches * recipe.batch_size) % len(data.train))
-        few = replace(data, train=images)
-        replicas = [whole(copy.deepcopy(net), Streams((seed,))) for seed in range(backend.size)]
-        trainings = [Training(replica, recipe, ((1, 1e-6),)) for replica in replicas]
-        start = clock()
-        for _, outcome in train(trainings, few, backend):
-            if outcome.error:
-                raise outcome.error
-        return (clock() - start) / backend.size / batches
+        n_images = batches * recipe.batch_size
+        return training_seconds(backend, net, data, recipe, n_images) / batches
 
     try:
         first = measure(1)  # also warms up
@@ -172,6 +164,34 @@ def _seconds(backend: Backend, net: nn.Module, data: Dataset, recipe: Recipe) ->
         if is_out_of_memory(error):
             return math.inf
         raise
+
+
+def training_seconds(
+    backend: Backend,
+    net: nn.Module,
+    data: Dataset,
+    recipe: Recipe,
+    n_images: int,
+    epochs: int = 1,
+) -> float:
+    """Return the time that each of a stack of networks takes to train, its stacking included."""
+    few = replace(data, train=data.train.take(torch.arange(n_images) % len(data.train)))
+    replicas = [whole(copy.deepcopy(net), Streams((seed,))) for seed in range(backend.size)]
+    trainings = [Training(replica, recipe, ((epochs, NOTHING),)) for replica in replicas]
+    clock = clock_of(data.scale.device)
+    start = clock()
+    for _, outcome in train(trainings, few, backend):
+        if outcome.error:
+            raise outcome.error
+    return (clock() - start) / backend.size
+
+
+def clock_of(device: torch.device) -> Callable[[], float]:
+    """Return what tells the time of work on a device.
+
+    A worker has one thread on a CPU; its own time does not depend on what else runs there.
+    """
+    return time.thread_time if device.type == "cpu" else time.perf_counter
 
 
 @contextmanager

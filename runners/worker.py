@@ -13,8 +13,9 @@ from pathlib import Path
 
 import torch
 
-from distortion.log import write_shard
+from distortion.log import is_complete, write_shard
 from runners.bench import Result
+from runners.checkpoints import forget, keep_in
 from runners.datasets import Dataset, load
 from runners.groups import Group
 from runners.networkrun import run_networks
@@ -29,12 +30,14 @@ INTERVAL = 0.2  # seconds between two progress messages
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What all workers of a sweep share."""
+    """What all workers of a sweep share; `jobs` is how many they are."""
 
     out: Path
     data_root: Path
     device: str
     plugins: tuple[str, ...]
+    jobs: int = 1
+    checkpoints: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,11 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class Awaited:
+    """A network that another sweep computes, while nothing else is left to do here."""
+
+
+@dataclass(frozen=True, slots=True)
 class Again:
     """A network whose process was ended, through no fault of its own as far as is known."""
 
@@ -81,7 +89,7 @@ class Raised:
     details: str = ""
 
 
-Message = Step | Finished | Found | Again | Raised
+Message = Step | Finished | Found | Awaited | Again | Raised
 Deliver = Callable[[NetworkSpec, Result], Message | Result]
 Send = Callable[[int, Message | Result], None]  # takes the position of a network in its group
 
@@ -106,6 +114,7 @@ class Worker:
         load_plugins(self.setup.plugins)
         # now, because the files may be edited while the worker runs what it has loaded
         self.environment = environment(self.device, self.setup.plugins)
+        self.environment["workers"] = self.setup.jobs
 
     def compute(self, group: Group, send: Send) -> None:
         """Compute a group, write its shards; send one last message for each of its networks."""
@@ -127,7 +136,10 @@ class Worker:
                 remove_parts(network, self.setup.out)
             reports[id(network)] = Throttle(partial(send, i))
         data = self.data(group.networks[0])
-        return run_networks(group.networks, data, group.backend, lambda spec: reports[id(spec)])
+        weights = keep_in(self.setup.out) if self.setup.checkpoints else forget
+        return run_networks(
+            group.networks, data, group.backend, lambda spec: reports[id(spec)], weights
+        )
 
     def _finish(self, network: NetworkSpec, result: Result | Exception) -> Message | Result:
         if isinstance(result, Exception):
@@ -147,12 +159,15 @@ class Worker:
         return self.datasets[label]
 
 
-def keep(network: NetworkSpec, computed: Result, out: Path) -> Finished | Raised:
+def keep(network: NetworkSpec, computed: Result, out: Path) -> Message:
     """Write the shard of a network; return its last message."""
     table, provenance, predictions = computed
+    folder = network.folder(out)
     try:
-        write_shard(table, provenance, network.folder(out), network.run_id, predictions)
+        write_shard(table, provenance, folder, network.run_id, predictions)
     except Exception as error:  # whatever it is, the other networks go on
+        if is_complete(folder, network.run_id):
+            return Found()
         return raised(error)
     cells, failed = provenance["cells"], provenance["failed"]
     accuracy = cells[0]["test_accuracy"] if cells else None  # none if the dense one failed

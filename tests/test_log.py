@@ -1,5 +1,6 @@
 """Reading, writing and refusing logs."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -229,7 +230,8 @@ def test_a_shard_counts_only_when_complete(tmp_path: Path) -> None:
     assert not is_complete(tmp_path, "run")
     path = write_shard(worked_example(), {"seed": 3}, tmp_path, "run")
     assert is_complete(tmp_path, "run")
-    assert list(records([path])) == [{"seed": 3}]
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    assert list(records([path])) == [{"seed": 3, "hashes": {"run.parquet": digest}}]
     assert sorted(os.listdir(tmp_path)) == ["run.json", "run.parquet"]
     path.with_suffix(".json").unlink()
     assert not is_complete(tmp_path, "run")

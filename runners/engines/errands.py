@@ -28,7 +28,7 @@ def choose_for(
     return choose(wanted, net, data, network.recipe, device, jobs)
 
 
-class Stopped(BaseException):
+class Ended(BaseException):
     """Ends the thread of a group; no error of a network, and so not an Exception."""
 
 
@@ -46,11 +46,11 @@ def messages(
 
     def send(position: int, message: Message | Result) -> None:
         if stop.is_set():
-            raise Stopped
+            raise Ended
         queue.put((position, message))
 
     def work() -> None:
-        with suppress(Stopped):
+        with suppress(Ended):
             _compute(group, setup, data, deliver, send)
         queue.put(None)
 

@@ -36,7 +36,7 @@ class Letterbox:
             return []
         whole = content[: content.rfind(b"\n") + 1]
         self.offset += len(whole)
-        letters = []
+        letters: list[tuple[str, Message]] = []
         for line in whole.splitlines():
             try:
                 run_id, kind, values = json.loads(line)

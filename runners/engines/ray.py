@@ -6,7 +6,6 @@ through Ray, and this process writes every shard.
 
 import logging
 import sys
-import sysconfig
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -26,8 +25,6 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
-import distortion
-import runners
 from distortion.errors import StudyError
 from runners.backends import Backend
 from runners.bench import Result
@@ -35,14 +32,15 @@ from runners.datasets import Dataset
 from runners.engines.engine import Messages
 from runners.engines.errands import Item, choose_for, messages
 from runners.engines.local import default_jobs
+from runners.engines.sources import sources
 from runners.engines.tries import Tries
 from runners.groups import Group
-from runners.pool import found
 from runners.shards import remove_parts
 from runners.study import NetworkSpec
 from runners.studyfile import load_plugins
 from runners.tuning import Notes
 from runners.worker import Message, Setup, Step, keep, raised
+from runners.worklist import found
 
 PAUSE = 5.0  # seconds after which the size of the cluster is looked at again
 NODE_LOST = (NodeDiedError, LocalRayletDiedError, ObjectLostError)
@@ -247,22 +245,3 @@ def _choose(
 ) -> tuple[Backend, Notes]:
     load_plugins(setup.plugins)
     return choose_for(wanted, network, data, torch.device(setup.device), jobs)
-
-
-def sources(plugins: Sequence[str]) -> list[Path]:
-    """Return the folders and files of these programs and of plugins, for the nodes.
-
-    Plugins that are installed as packages must be installed on the nodes.
-    """
-    modules = [distortion, runners]
-    for name in plugins:
-        module = sys.modules[name.partition(".")[0]]
-        if getattr(module, "__file__", None) and not _installed(Path(str(module.__file__))):
-            modules.append(module)
-    files = [Path(str(module.__file__)).resolve() for module in modules]
-    return [file.parent if file.name == "__init__.py" else file for file in files]
-
-
-def _installed(file: Path) -> bool:
-    places = {sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")}
-    return any(file.resolve().is_relative_to(Path(place).resolve()) for place in places)

@@ -16,71 +16,27 @@ from pathlib import Path
 from typing import Any
 
 import submitit
-import torch
 from submitit.core.utils import FailedJobError, UncompletedJobError
-from submitit.helpers import DelayedSubmission
 
 from distortion.errors import StudyError
 from distortion.log import is_complete
 from runners.backends import LOOP, Backend
 from runners.datasets import Dataset
 from runners.engines.engine import Messages
-from runners.engines.errands import choose_for, messages
-from runners.engines.letters import Letterbox, post
+from runners.engines.letters import Letterbox
 from runners.engines.options import Value
+from runners.engines.orders import Errand, Order
 from runners.engines.tries import Tries
 from runners.groups import Group
-from runners.pool import found
 from runners.study import NetworkSpec
 from runners.tuning import Notes
-from runners.worker import Again, Found, Message, Setup, Step, Worker
+from runners.worker import Again, Found, Message, Setup, Step
+from runners.worklist import found
 
 JOBS = 8  # at once, where --jobs does not say
 MOST = 500  # jobs of an array; SLURM's own limit is 1001 unless the site changed it
 MINUTES = 240  # of a job, where no option says
 FOLDER = ".jobs"  # within that of the study
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a job does: compute a group. Called again after a requeue, it goes on with the rest."""
-
-    setup: Setup
-    group: Group
-    letters: Path
-
-    def __call__(self) -> None:
-        """Compute the networks that are not done; write shards and messages."""
-        out = self.setup.out
-        networks = [n for n in self.group.networks if not is_complete(n.folder(out), n.run_id)]
-        with self.letters.open("ab") as file:
-            if file.tell():
-                file.write(b"\n")  # the line before may be cut off
-                for network in networks:
-                    post(file, network.run_id, Again("its job was stopped; it begins again"))
-            if networks:
-                group = replace(self.group, networks=tuple(networks))
-                for position, message in messages(group, self.setup):
-                    post(file, networks[position].run_id, message)
-
-    def checkpoint(self) -> DelayedSubmission:
-        """Return what submitit requeues when the job is preempted or its time is up."""
-        return DelayedSubmission(self)
-
-
-@dataclass(frozen=True)
-class Errand:
-    """A job that chooses a back-end."""
-
-    wanted: str
-    network: NetworkSpec
-    setup: Setup
-
-    def __call__(self) -> tuple[Backend, Notes]:
-        """Measure on the node, with its data set."""
-        worker = Worker(self.setup)
-        data = worker.data(self.network)
-        return choose_for(self.wanted, self.network, data, torch.device(self.setup.device), 1)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from distortion.errors import StudyError
+from runners.halving import is_out_of_memory
 from runners.nets.lenet import lenet, lenet5
 from runners.nets.mlp import mlp, mlp_large, mlp_small
 from runners.nets.resnet import resnet
@@ -51,6 +52,8 @@ def build(
             net = factory(shape, n_classes, **options)
             logits = net.eval()(torch.zeros(1, *shape))
         except (RuntimeError, ValueError) as error:
+            if is_out_of_memory(error):
+                raise
             raise StudyError(
                 f"Network {name!r} cannot take images of {shape} (channels, height, width): {error}"
             ) from None

@@ -75,11 +75,12 @@ def test_a_network_that_fails_is_named_and_the_others_go_on(plugin, tmp_path):
     shown = invoke("status", *arguments).stdout
     rows = [line.split() for line in shown.splitlines()[2:5]]
     assert rows == [
-        ["digits", "dies", "0", "1", "1"],
-        ["digits", "raises", "0", "1", "1"],
-        ["digits", "works", "1", "0", "0"],
+        ["digits", "dies", "0/1", "0/1", "0/1", "0/1", "0/1", "0"],
+        ["digits", "raises", "0/1", "0/1", "0/1", "0/1", "0/1", "0"],
+        ["digits", "works", "1/1", "1/1", "1/1", "1/1", "1/1"],
     ]
     problems = shown.splitlines()[5:]
+    assert problems[2].startswith("time left: unknown")
     assert "digits dies seed 0: not computed, its process was ended by SIGKILL" in problems[0]
     assert "raises seed 0: not computed, RuntimeError('out of ideas') (attempt 1, " in problems[1]
     log = read_log(out)
@@ -172,4 +173,7 @@ def test_init_where_there_is_no_folder(tmp_path):
 def test_status_of_a_study_that_has_not_run(tmp_path):
     shown = invoke("status", "digits", "-o", tmp_path).stdout.splitlines()
     assert shown[0] == str(tmp_path / "digits")
-    assert shown[2].split() == ["digits", "mlp-large", "0", "15", "0"]
+    assert shown[2].split() == [
+        "digits", "mlp-small", "quick", "0/15", "0/15", "0/15", "0/300", "0/300", "0-14",
+    ]  # fmt: skip
+    assert shown[4].startswith("time left: unknown")

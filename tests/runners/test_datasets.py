@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 
@@ -76,15 +77,56 @@ def test_an_unknown_data_set_gets_the_nearest_name():
         DATASETS["cifar-10"]
 
 
-def test_a_failed_download_says_what_to_pass(tmp_path, cpu, monkeypatch):
-    from torchvision import datasets
+@pytest.mark.parametrize("name", ["cifar10", "mnist"])
+def test_a_failed_download_says_what_to_pass(name, tmp_path, cpu, monkeypatch):
+    def fail(url, folder, md5):
+        raise RuntimeError(f"Error downloading {url}")
 
-    def fail(*args, **kwargs):
-        raise RuntimeError("Error downloading")
+    monkeypatch.setattr("torchvision.datasets.utils.download_url", fail)
+    with pytest.raises(StudyError, match=r"was not found in .*--data-root"):
+        read(name, tmp_path, cpu)
 
-    monkeypatch.setattr(datasets, "CIFAR10", fail)
-    with pytest.raises(StudyError, match=r"CIFAR10 was not found.*--data-root"):
-        read("cifar10", tmp_path, cpu)
+
+def write_cifar(folder, files, label_bytes, n=20):
+    """Write binary CIFAR files of random images; return the content of all, in order."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    records = []
+    for file in files:
+        labels = np.tile(np.arange(10, dtype=np.uint8), n // 10)[:, None]
+        coarse = np.full((n, label_bytes - 1), 7, np.uint8)
+        pixels = rng.integers(0, 256, (n, 3072), dtype=np.uint8)
+        content = np.hstack([coarse, labels, pixels])
+        content.tofile(folder / file)
+        records.append(content)
+    return np.concatenate(records)
+
+
+CIFARS = [
+    ("cifar10", "cifar-10-batches-bin", [f"data_batch_{i}.bin" for i in range(1, 6)],
+     "test_batch.bin", "batches.meta.txt", 1),
+    ("cifar100", "cifar-100-binary", ["train.bin"], "test.bin", "fine_label_names.txt", 2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "folder", "train", "test", "names", "label_bytes"), CIFARS)
+def test_cifar_is_read_from_its_binary_version(
+    name, folder, train, test, names, label_bytes, tmp_path, cpu
+):
+    records = write_cifar(tmp_path / folder, train, label_bytes)
+    tested = write_cifar(tmp_path / folder, [test], label_bytes)
+    (tmp_path / folder / names).write_text("\n".join(f"class{i}" for i in range(10)) + "\n\n")
+    source = DATASETS[name](tmp_path)
+    assert source.train.labels.tolist() == records[:, label_bytes - 1].tolist()
+    for images, content in ((source.train, records), (source.test, tested)):
+        image = content[3, label_bytes:].reshape(3, 32, 32)
+        assert torch.equal(images.pixels[3], torch.from_numpy(image))
+    assert source.class_names == tuple(f"class{i}" for i in range(10))
+    assert len(read(name, tmp_path, cpu).test) == 20
+    path = tmp_path / folder / test
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(StudyError, match=rf"{test} is truncated.* whole records"):
+        read(name, tmp_path, cpu)
 
 
 @pytest.mark.parametrize(

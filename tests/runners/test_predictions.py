@@ -85,7 +85,7 @@ def test_damage_to_predictions_is_noticed(cpu, tmp_path):
     path.unlink()
     assert f"{path} is missing" in damaged(spec, tmp_path)
     [state] = status(parsed, tmp_path)
-    assert (state.done, state.missing) == (0, 1)
+    assert (state.done, state.missing) == (0, [0])
     assert "The next run computes it again." in state.problems[0]
     path.write_bytes(whole)
     assert damaged(spec, tmp_path) is None

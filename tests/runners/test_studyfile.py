@@ -1,11 +1,16 @@
 import tomllib
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
+import torch
 
 import runners
 from distortion.errors import StudyError
-from runners.datasets import DATASETS, DatasetSpec
+from runners.datasets import DATASETS, DatasetSpec, Images, Source
+from runners.feasibility import check_feasible
+from runners.gradients import GradientOptions
 from runners.options import dataclass_fields, function_fields
 from runners.studyfile import parse_study, read_study, shipped, template
 from tests.runners.studies import network, study, table
@@ -237,3 +242,59 @@ def test_ids_are_frozen():
 def test_ratios_are_sorted():
     assert study(ratios=[10, 2]).ratios == (2.0, 10.0)
     assert study(ratios=[10, 2]).networks[0].run_id == network().run_id
+
+
+def small_sets(cpu):
+    """Data sets with the shapes of the public ones, a few images of every class each."""
+
+    def source(channels, side, n_classes):
+        labels = torch.arange(8 * n_classes) % n_classes
+        pixels = torch.zeros(len(labels), channels, side, side, dtype=torch.uint8)
+        images = Images(pixels, labels)
+        return lambda root: Source(images, images, tuple(map(str, range(n_classes))))
+
+    grey, colour = source(1, 28, 10), source(3, 32, 10)
+    return {
+        "mnist": grey, "fashion-mnist": grey, "cifar10": colour, "cifar100": source(3, 32, 100),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_studies_are_feasible(name, cpu, monkeypatch, tmp_path):
+    """Every method reaches every ratio on every network."""
+    for dataset, load in small_sets(cpu).items():
+        monkeypatch.setitem(DATASETS._entries, dataset, load)
+    parsed = read_study(name)
+    one = parsed.networks[: len(parsed.networks) // len(parsed.seeds)]
+    full = [replace(n, dataset=replace(n.dataset, train_limit=None)) for n in one]
+    if name == "digits":
+        full = one
+    assert len(check_feasible(full, tmp_path)) == len(one)
+
+
+PAPER = ("mnist-lenet", "fashion-lenet", "cifar10-resnet", "cifar100-resnet56")
+
+
+def test_the_grid_of_the_paper_is_complete():
+    """Good et al. (2022), section 5: data sets, networks, seeds, ratios, methods."""
+    studies = {name: read_study(name) for name in PAPER}
+    pairs = {
+        (dataset.name, model.name)
+        for parsed in studies.values()
+        for dataset, model in product(parsed.datasets, parsed.models)
+    }
+    resnets = {("cifar10", f"resnet{depth}") for depth in (20, 32, 44, 56, 110)}
+    lenets = {("mnist", "lenet"), ("fashion-mnist", "lenet")}
+    assert pairs == resnets | lenets | {("cifar100", "resnet56")}
+    for name, parsed in studies.items():
+        assert parsed.seeds == tuple(range(30))
+        assert parsed.ratios == (2, 4, 10, 20, 42 if "lenet" in name else 50)
+        assert [method.label for method in parsed.methods] == [
+            "magnitude", "gradient", "undecayed", "random", "undecayed-released",
+            "undecayed-matched", "undecayed-released-abs", "gradient-released",
+        ]  # fmt: skip
+        [recipe] = parsed.recipes
+        assert (recipe.weight_decay, recipe.batch_size, recipe.checkpoint) == (5e-4, 128, "last")
+        gradients = {m.label: m.gradient for m in parsed.methods if "released" in m.label}
+        augmented = "resnet" in name
+        assert set(gradients.values()) == {GradientOptions(1, "train", augmented)}

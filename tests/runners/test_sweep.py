@@ -3,47 +3,21 @@
 import io
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
-from functools import partial
 from pathlib import Path
 
-import polars as pl
 import pytest
 from rich.console import Console
 
 from distortion.errors import StudyError
-from distortion.log import read_log, write_shard
+from distortion.log import write_shard
 from runners.datasets import load
 from runners.engines.local import choose_device, default_jobs
 from runners.progress import Display
 from runners.shards import damaged
 from runners.status import status
-from runners.studyfile import read_study
 from runners.sweep import Sweep
+from tests.runners.processes import table
 from tests.runners.studies import run_network, study
-
-ROOT = Path(__file__).parents[2]
-STUDY = """
-seeds = 4
-ratios = [2, 10]
-dataset = {name = "digits", test_share = 0.5, train_limit = 200}
-model = {name = "mlp", widths = [24, 12]}
-recipe = {batch_size = 40, dense = [[60, 0.05]], finetune = [[20, 0.05]]}
-[[method]]
-name = "magnitude"
-[[method]]
-name = "random"
-"""
-
-
-@pytest.fixture
-def study_file(tmp_path):
-    path = tmp_path / "small.toml"
-    path.write_text(STUDY)
-    return path
 
 
 def run(parsed, out, jobs=1):
@@ -54,71 +28,11 @@ def run(parsed, out, jobs=1):
     return console.file.getvalue()
 
 
-def start(study_file, out):
-    command = [sys.executable, "-m", "runners", "run", str(study_file), "-o", str(out)]
-    return subprocess.Popen(
-        [*command, "--jobs", "1"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # so that a signal reaches its workers and not these tests
-        # a shell that runs these tests in the background has children ignore Ctrl-C
-        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-    )
-
-
-def shards(out):
-    return sorted(out.rglob("*.parquet"))
-
-
-def wait_for_a_shard(out, process):
-    deadline = time.monotonic() + 60
-    while not shards(out):
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def table(out):
-    return read_log(out).table.drop("cell").sort(pl.all())
-
-
 def fill(parsed, out, cpu):
     """Compute all networks of a study here, without workers."""
     for network in parsed.networks:
         data = load(network.dataset, network.split_seed, Path(), cpu)
         write_shard(*run_network(network, data), network.folder(out), network.run_id)
-
-
-@pytest.mark.slow
-def test_a_killed_sweep_resumes_and_ends_with_the_same_table(study_file, tmp_path):
-    killed, unbroken = tmp_path / "killed", tmp_path / "unbroken"
-    process = start(study_file, killed)
-    wait_for_a_shard(killed, process)
-    process.kill()
-    process.communicate()
-    kept = {path: path.stat().st_mtime_ns for path in shards(killed)}
-    assert 1 <= len(kept) < 4
-    parsed = read_study(str(study_file))
-    printed = run(parsed, killed)
-    assert f"{len(kept)} of 4 networks are done, " in printed
-    assert {path: path.stat().st_mtime_ns for path in kept} == kept
-    run(parsed, unbroken, jobs=2)  # the number of workers makes no difference either
-    assert table(killed).equals(table(unbroken))
-    assert [p.name for p in shards(killed)] == [p.name for p in shards(unbroken)]
-
-
-@pytest.mark.slow
-def test_ctrl_c_says_how_to_go_on(study_file, tmp_path):
-    process = start(study_file, tmp_path / "out")
-    wait_for_a_shard(tmp_path / "out", process)
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "Stopped. Finished networks are kept; the same command goes on from here." in err
-    assert "Traceback" not in err
-    assert out == ""
 
 
 @pytest.mark.slow
@@ -153,7 +67,7 @@ def test_a_damaged_shard_is_computed_again(cpu, tmp_path):
     assert "is damaged" in damaged(first, tmp_path)
     assert damaged(second, tmp_path) is None
     [state] = status(parsed, tmp_path)
-    assert (state.done, state.missing) == (1, 1)
+    assert (state.done, state.missing) == (1, [0])
     assert "The next run computes it again." in state.problems[0]
     printed = run(parsed, tmp_path)
     assert f"{path} is damaged" in printed
@@ -167,11 +81,11 @@ def test_damaged_provenance_counts_as_damage(cpu, tmp_path):
     fill(parsed, tmp_path, cpu)
     [network] = parsed.networks
     path = network.folder(tmp_path) / f"{network.run_id}.json"
-    for text in ('{"run_id":', "{}", "[]", '{"failed": 1}'):
+    for text in ("", '{"run_id":', "{}", "[]", '{"failed": 1}'):
         path.write_text(text)
         assert ".json is damaged" in damaged(network, tmp_path)
         [state] = status(parsed, tmp_path)
-        assert (state.done, state.missing, len(state.problems)) == (0, 1, 1)
+        assert (state.done, state.missing, len(state.problems)) == (0, [0], 1)
     assert f"{path} is damaged" in run(parsed, tmp_path)
     assert damaged(network, tmp_path) is None
 
@@ -186,7 +100,7 @@ def test_a_table_without_its_provenance_is_computed_again(cpu, tmp_path):
     path.unlink()
     assert f"{path} is missing" in status(parsed, tmp_path)[0].problems[0]
     assert f"{path} is missing" in run(parsed, tmp_path)
-    assert status(parsed, tmp_path)[0].problems == ()
+    assert status(parsed, tmp_path)[0].problems == []
 
 
 def test_two_versions_of_a_network_are_not_mixed(cpu, tmp_path):
@@ -257,8 +171,9 @@ def test_failed_cells_are_in_the_status(cpu, tmp_path):
     parsed = study(seeds=1, recipe={"dense": [[1, 0.1]], "finetune": [[1, 1e9]]})
     fill(parsed, tmp_path, cpu)
     [state] = status(parsed, tmp_path)
-    assert (state.done, state.missing, len(state.problems)) == (1, 0, 3)
-    assert "digits mlp seed 0: control none 1 failed" in state.problems[0]
+    assert (state.done, state.missing, state.failed.total()) == (1, [], 3)
+    names = "control none 1; finetuned magnitude 2; finetuned magnitude 10"
+    assert f"digits mlp seed 0: 3 cell(s) failed ({names}): " in " ".join(state.problems)
 
 
 def test_the_device(monkeypatch):
