@@ -63,7 +63,7 @@ def test_kill_9_of_a_worker(folder, undisturbed):
     os.kill(worker, signal.SIGKILL)
     _, err = process.communicate()
     assert process.returncode == 0
-    assert err.count("its process was ended; computed by itself later") == 2
+    assert err.count("its process was ended; computed by itself later") == 4
     assert folder.table.equals(undisturbed)
 
 
@@ -122,7 +122,7 @@ def test_a_signal_during_the_start(folder):
 
 
 def test_two_sweeps_on_one_folder_share_the_work(folder, undisturbed):
-    sweeps = [folder.start(), folder.start()]
+    sweeps = [folder.start("--jobs", "2") for _ in range(2)]
     for sweep in sweeps:
         _, err = sweep.communicate()
         assert sweep.returncode == 0, err
@@ -135,7 +135,7 @@ def test_a_sweep_takes_over_what_a_killed_one_had_claimed(folder, undisturbed):
     first = folder.start()
     wait_until(lambda: folder.left(".*.claim"), first)
     second = folder.start()
-    wait_until(lambda: len(folder.left(".*.claim")) == 4, second)  # two groups of two
+    time.sleep(5)  # or less, if the second is not there yet: it then finds a dead claim at once
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
     _, err = second.communicate()
