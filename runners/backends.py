@@ -11,7 +11,7 @@ from runners.stacking import WAYS
 
 Item = TypeVar("Item")
 
-STEPS = ("eager", "compile", "graph")  # see `steps`
+STEPS = ("eager", "compile", "graph", "compile+graph")  # see `steps`
 SIZE = 8  # networks of a stack where nothing was measured
 
 
@@ -36,10 +36,16 @@ LOOP = Backend("loop", 1)
 LABELS = (LOOP.label, *(Backend(way, SIZE, step).label for step, way in product(STEPS, WAYS)))
 
 
-def named(label: str, size: int) -> Backend:
-    """Return the back-end of a label."""
+def named(text: str) -> Backend:
+    """Return the back-end of a label, perhaps with a size: "grouped+graph:32".
+
+    Raises ValueError if there is none of that label, or the size is no number.
+    """
+    label, _, size = text.partition(":")
+    if label not in LABELS:
+        raise ValueError(f"{label!r} is not one of {', '.join(LABELS)}")
     name, _, step = label.partition("+")
-    return LOOP if name == LOOP.name else Backend(name, size, step or STEPS[0])
+    return LOOP if name == LOOP.name else Backend(name, int(size or SIZE), step or STEPS[0])
 
 
 def in_company(items: Sequence[Item], device: torch.device) -> Sequence[Item]:

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from distortion.errors import DistortionError, StudyError
 from distortion.places import is_url, place
-from runners.backends import LABELS
+from runners.backends import named
 from runners.datasets import DATASETS
 from runners.engines import NAMES as ENGINES
 from runners.engines import open_engine
@@ -44,6 +44,21 @@ class Place(click.Path):
             return place(value)
         except DistortionError as error:
             self.fail(str(error), param, ctx)
+
+
+class BackendName(click.ParamType):
+    """A back-end, or the word for the fastest."""
+
+    name = "back-end"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text if it names a back-end."""
+        if value != AUTO:
+            try:
+                named(value)
+            except ValueError as error:
+                self.fail(f"{error}, or {AUTO}.", param, ctx)
+        return str(value)
 
 
 study_argument = click.argument("study")
@@ -106,10 +121,11 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
     help="Worker processes.",
 )  # fmt: skip
 @click.option(
-    "--backend", type=click.Choice([AUTO, *LABELS]), default=AUTO,
+    "--backend", type=BackendName(), default=AUTO, metavar="NAME[:SIZE]",
     envvar="DISTORTION_BACKEND", show_envvar=True,
-    help="Train networks one by one (loop) or stacked, with steps compiled or, on a GPU, replayed "
-    "as graphs; auto measures once what is the fastest.",
+    help="Train networks one by one (loop) or stacked (grouped, gemm, each, vmap), with steps "
+    "compiled (+compile) or, on a GPU, replayed (+graph); :SIZE networks at once. auto measures "
+    "once what is the fastest.",
 )  # fmt: skip
 @click.option(
     "--checkpoints", is_flag=True,

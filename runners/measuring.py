@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 
@@ -31,8 +30,15 @@ from runners.recipe import Recipe, n_epochs
 from runners.report import silent
 from runners.seeds import Streams
 from runners.stopping import interrupts_blocked
+from runners.stopwatch import (
+    GLANCE,
+    NOTHING,
+    clock_of,
+    epoch_seconds,
+    slope,
+    training_seconds,
+)  # fmt: skip
 from runners.study import NetworkSpec
-from runners.tuning import GLANCE, NOTHING, REPEATS, clock_of, training_seconds
 from runners.worker import Raised, Setup, Worker, raised
 
 FEW = 8  # images on which nothing but the fixed costs shows
@@ -114,8 +120,8 @@ def _cost(group: Group, data: Dataset, start: float) -> Cost:
     alone = replace(backend, size=min(backend.size, len(group.networks)))
     dense_epochs, batch = n_epochs(spec.recipe.dense), spec.recipe.batch_size
     seconds = fixed
-    seconds += dense_epochs * _epoch(alone, net, data, spec.recipe)
-    seconds += (spec.n_epochs - dense_epochs) * _epoch(backend, net, data, spec.recipe)
+    seconds += dense_epochs * epoch_seconds(alone, net, data, spec.recipe)
+    seconds += (spec.n_epochs - dense_epochs) * epoch_seconds(backend, net, data, spec.recipe)
     n_evaluated = spec.n_cells * (len(data.test) + len(data.validation))
     if spec.recipe.checkpoint == "best-validation":
         n_evaluated += spec.n_epochs * len(data.validation)
@@ -158,7 +164,7 @@ def _fixed(group: Group, data: Dataset) -> tuple[float, Result, nn.Module]:
     spent = (clock() - start) / len(specs)
     if not nets:
         raise StudyError(f"{specs[0]}: the dense network fails before it is trained")
-    epoch = _slope(
+    epoch = slope(
         lambda epochs: training_seconds(group.backend, nets[0], few, specs[0].recipe, FEW, epochs),
         (1, 3),
     )
@@ -185,19 +191,6 @@ def _few(data: Dataset, n: int) -> Dataset:
     return replace(data, **parts)
 
 
-def _epoch(backend: Backend, net: nn.Module, data: Dataset, recipe: Recipe) -> float:
-    """Return the seconds of an epoch of one network of a full stack."""
-    recipe = replace(recipe, checkpoint="last")
-    seconds = partial(training_seconds, backend, net, data, recipe)
-    steps = -(-len(data.train) // recipe.batch_size)
-    first = seconds(recipe.batch_size) * backend.size  # also warms up
-    n_steps = max(1, min(steps, int(GLANCE / first)))
-    if n_steps == steps:
-        return _slope(lambda epochs: seconds(len(data.train), epochs), (1, 3))
-    n = n_steps * recipe.batch_size
-    return _slope(lambda epochs: seconds(n, epochs), (1, 3)) * len(data.train) / n
-
-
 def _evaluation(backend: Backend, net: nn.Module, data: Dataset) -> float:
     """Return the seconds of an image that one network of a full stack is evaluated on."""
     replicas = [whole(copy.deepcopy(net), Streams((0,))) for _ in range(backend.size)]
@@ -208,7 +201,7 @@ def _evaluation(backend: Backend, net: nn.Module, data: Dataset) -> float:
         list(evaluate(replicas, data, {"test": data.test.take(torch.arange(n))}, backend))
         return (clock() - start) / backend.size
 
-    return _slope(seconds, _two_sizes(seconds, len(data.test), backend.size))
+    return slope(seconds, _two_sizes(seconds, len(data.test), backend.size))
 
 
 def _gradient(net: nn.Module, data: Dataset, recipe: Recipe) -> float:
@@ -220,7 +213,7 @@ def _gradient(net: nn.Module, data: Dataset, recipe: Recipe) -> float:
         data_gradient(net, _few(data, n), recipe, GradientOptions(), Streams((0,)))
         return clock() - start
 
-    return _slope(seconds, _two_sizes(seconds, len(data.train), 1))
+    return slope(seconds, _two_sizes(seconds, len(data.train), 1))
 
 
 def _two_sizes(seconds: Callable[[int], float], most: int, together: int) -> tuple[int, int]:
@@ -229,9 +222,3 @@ def _two_sizes(seconds: Callable[[int], float], most: int, together: int) -> tup
     seconds(1)  # warms up
     n = int(least * GLANCE / max(seconds(least) * together, 1e-6))
     return least, max(least + 1, min(most, n))
-
-
-def _slope(seconds: Callable[[int], float], sizes: tuple[int, int]) -> float:
-    """Return the seconds per unit of size, from the medians at two sizes."""
-    small, large = (sorted(seconds(size) for _ in range(REPEATS))[REPEATS // 2] for size in sizes)
-    return max(0.0, large - small) / (sizes[1] - sizes[0])

@@ -66,6 +66,7 @@ def train_stack(
     return [outcomes.get(i) or ended(means[i], finite[i]) for i in range(len(replicas))]
 
 
+@torch.no_grad()  # a view with a history would tie the backward pass to another CUDA stream
 def _masked(stack: Stack, members: Sequence[Replica]) -> list[tuple[Tensor, Tensor]]:
     """Return the stacked tensors of which something is masked in any network, with the masks."""
     first = members[0].net

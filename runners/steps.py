@@ -3,7 +3,8 @@
 way       what it saves
 eager     nothing; torch runs operator by operator
 compile   passes over memory: torch.compile fuses what stands between the matrix products
-graph     launches: the GPU replays the whole step, which small networks otherwise wait for
+graph     launches: the GPU replays the whole step, which small networks otherwise wait for;
+          `compile+graph` does both
 """
 
 from collections.abc import Callable, Sequence
@@ -62,8 +63,15 @@ class GraphedStep(Step):
     function that repeats the step.
     """
 
-    def __init__(self, stack: Stack, masked: Masked, recipe: Recipe, capture: Capture):
-        super().__init__(stack, masked, recipe)
+    def __init__(
+        self,
+        stack: Stack,
+        masked: Masked,
+        recipe: Recipe,
+        capture: Capture,
+        compiled: bool = False,
+    ):
+        super().__init__(stack, masked, recipe, compiled)
         self._capture = capture
         self._rate = torch.zeros((), device=stack.state[0].device)
         for group in self.optimizer.param_groups:
@@ -118,9 +126,10 @@ class _Captured:
 
 def make_step(way: str, stack: Stack, masked: Masked, recipe: Recipe) -> Step:
     """Return the step of a stack; `way` is one of `STEPS`."""
-    if way == "graph":
-        return GraphedStep(stack, masked, recipe, cuda_graph)
-    return Step(stack, masked, recipe, compiled=way == "compile")
+    compiled = "compile" in way
+    if "graph" in way:
+        return GraphedStep(stack, masked, recipe, cuda_graph, compiled)
+    return Step(stack, masked, recipe, compiled)
 
 
 def cuda_graph(run: Callable[[], None], put_back: Callable[[], None]) -> Replay:
@@ -149,10 +158,13 @@ def _compiled(stack: Stack) -> Losses:
     """Return compiled losses; stacks of one architecture and size share a program."""
     kind = (repr(stack.nets[0]), type(stack), stack.convolution, stack.size)
     if kind not in _programs:
+        plan = stack.plan()
 
         def losses(state: list[Tensor], inputs: Tensor, labels: Tensor) -> Tensor:
-            return stacked_losses(stack.bound(state)(inputs), labels)
+            return stacked_losses(plan.bound(state)(inputs), labels)
 
+        # code of its own, because torch gives up after some recompilations of one code
+        losses.__code__ = losses.__code__.replace(co_name=f"losses_{len(_programs)}")
         _programs[kind] = torch.compile(losses, dynamic=False)
     program = _programs[kind]
     return lambda inputs, labels: program(stack.state, inputs, labels)

@@ -109,8 +109,7 @@ class Worker:
 
     def __post_init__(self) -> None:
         self.device = torch.device(self.setup.device)
-        if self.device.type == "cpu":
-            set_up_cpu()
+        set_up(self.device)
         load_plugins(self.setup.plugins)
         # now, because the files may be edited while the worker runs what it has loaded
         self.environment = environment(self.device, self.setup.plugins)
@@ -195,11 +194,21 @@ class Throttle:
             self.sent = time.monotonic()
 
 
-def set_up_cpu() -> None:
-    """Compute on one thread, so that results do not depend on the number of workers."""
-    torch.set_num_threads(1)
-    # pruned networks breed denormal numbers, which are a hundred times slower
-    torch.set_flush_denormal(True)
+def set_up(device: torch.device) -> None:
+    """Set how this process computes.
+
+    On a CPU on one thread, so that results do not depend on the number of workers. On a GPU in
+    float32 as it is called, not in TF32, which torch takes for convolutions only; a recipe's
+    `precision` is the way to less.
+    """
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+        # pruned networks breed denormal numbers, which are a hundred times slower
+        torch.set_flush_denormal(True)
+    else:
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.benchmark = True  # sizes never change within a stack
 
 
 def serve(pipe: Connection, setup: Setup) -> None:

@@ -62,6 +62,13 @@ class Stack:
         """The stacked parameters as rows, in the order of the network's: what is optimised."""
         return [self._leaves[id(parameter)] for parameter in self.nets[0].parameters()]
 
+    def plan(self) -> "Stack":
+        """Return this stack without its weights, to be bound to others."""
+        other = copy.copy(self)
+        other.nets = self.nets[:1]
+        other._leaves = dict.fromkeys(self._leaves, torch.empty(0))
+        return other
+
     def bound(self, state: Sequence[Tensor]) -> "Stack":
         """Return this stack with other tensors in place of its `state`."""
         other = copy.copy(self)

@@ -21,7 +21,7 @@ from runners.nets import build
 from runners.provenance import device_name
 from runners.recipe import Recipe
 from runners.stacking import WAYS, refusal
-from runners.tuning import _as_in_a_worker, _problem, _seconds
+from runners.stopwatch import as_in_a_worker, disagreement, step_seconds
 
 SHAPES = {"mlp": (1, 8, 8), "lenet": (1, 28, 28), "lenet5": (1, 28, 28), "resnet20": (3, 32, 32)}
 RECIPE = Recipe(dense=((1, 0.1),), finetune=((1, 0.1),), batch_size=128)
@@ -69,19 +69,19 @@ def main() -> None:
         print(f"\n{name}: {work / 1e6:,.0f} MFLOP per step of one network\n")
         print("| back-end | at once | ms per network and step | GFLOP/s | loop / this |")
         print("|:--|--:|--:|--:|--:|")
-        with _as_in_a_worker(device):
-            loop = _seconds(LOOP, net, data, recipe)
+        with as_in_a_worker(device):
+            loop = step_seconds(LOOP, net, data, recipe)
             print(f"| loop | 1 | {1e3 * loop:.3f} | {work / loop / 1e9:,.1f} | 1.00 |", flush=True)
             for step in steps:
                 for way in WAYS:
                     if refusal(net, shape, vmapped=way == "vmap"):
                         continue
-                    problem = _problem(Backend(way, 2, step), net, data, recipe)
+                    problem = disagreement(Backend(way, 2, step), net, data, recipe)
                     if problem:
                         print(f"| {Backend(way, 2, step).label} | | {problem} | | |")
                         continue
                     for size in sizes:
-                        spent = _seconds(Backend(way, size, step), net, data, recipe)
+                        spent = step_seconds(Backend(way, size, step), net, data, recipe)
                         label = Backend(way, size, step).label
                         rate = work / spent / 1e9
                         print(

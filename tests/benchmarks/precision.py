@@ -21,7 +21,7 @@ from runners.report import silent
 from runners.study import NetworkSpec
 from runners.studyfile import read_study
 from runners.tuning import choose
-from runners.worker import set_up_cpu
+from runners.worker import set_up
 
 ROOT = Path(__file__).parents[2]
 KEY = ["model", "arm", "method", "ratio"]
@@ -69,8 +69,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     given = parser.parse_args()
-    if given.device == "cpu":
-        set_up_cpu()
+    set_up(torch.device(given.device))
     first = read_study(given.study).networks[0]
     networks = [
         replace(network, seed=seed)

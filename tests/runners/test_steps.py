@@ -6,11 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from runners import steps
+from runners import stacked, steps
 from runners.backends import Backend
 from runners.masks import prunable_tensors
 from runners.precision import lowered
+from runners.stacking import make_stack
 from runners.steps import GraphedStep
+from runners.stopwatch import disagreement
 from tests.runners.studies import train_replicas
 from tests.runners.test_stacking import (
     GROUPED,
@@ -56,6 +58,24 @@ def test_replayed_steps_are_eager_steps(name, recipe, cpu, monkeypatch):
         assert other_end.train_loss == pytest.approx(end.train_loss, rel=1e-3)
     [step] = made
     assert len(step._captured) == 2
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU")
+@pytest.mark.parametrize("way", ["graph", "compile+graph"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_captured_steps_are_eager_steps(name, way):
+    gpu = torch.device("cuda")
+    data, net = dataset(SHAPES[name]).to(gpu), make_replica(name, 0).net.to(gpu)
+    assert disagreement(Backend("grouped", 2, way), net, data, RECIPES["nesterov"]) is None
+
+
+def test_masks_have_no_history(cpu):
+    """A view that autograd knows would tie the backward pass to the stream it was made on."""
+    replicas = [make_replica("lenet", seed) for seed in range(2)]
+    stack = make_stack([replica.net for replica in replicas], "grouped")
+    for weight, mask in stacked._masked(stack, replicas):
+        assert weight.grad_fn is None
+        assert weight.shape == mask.shape
 
 
 @pytest.mark.slow

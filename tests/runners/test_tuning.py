@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from distortion.errors import StudyError
-from runners import memory, tuning
-from runners.backends import LOOP, Backend
+from runners import memory, stopwatch, tuning
+from runners.backends import LOOP, Backend, named
 from runners.memory import bytes_per_network, stack_limit
 from runners.nets import build
 from runners.recipe import Recipe
@@ -24,6 +24,9 @@ TIMES = {
 }
 
 
+GROUPED = Backend("grouped", 2)
+
+
 @pytest.fixture
 def measured(monkeypatch, tmp_path):
     """What was measured; times are those of the table, and the cache is empty."""
@@ -34,7 +37,7 @@ def measured(monkeypatch, tmp_path):
         return TIMES[backend.name][backend.size]
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(tuning, "_seconds", seconds)
+    monkeypatch.setattr(tuning, "step_seconds", seconds)
     return asked
 
 
@@ -105,8 +108,61 @@ def test_no_more_networks_than_memory_has_room_for(digits, cpu, measured, monkey
 def test_a_network_that_only_vmap_can_stack_is_stacked_by_it(digits, cpu, measured):
     net = nn.Sequential(nn.Flatten(), nn.LayerNorm(64), nn.Linear(64, 10))
     for wanted in ("grouped", "vmap"):
-        assert chosen(digits, cpu, wanted, net) == (Backend("vmap", 8), ())
-    assert chosen(digits, cpu, net=net) == (Backend("vmap", 4), ())
+        backend, notes = chosen(digits, cpu, wanted, net)
+        assert backend == Backend("vmap", 8)
+        assert [note.startswith("is stacked by vmap: no rule") for note in notes] == (
+            [True] if wanted == "grouped" else []
+        )
+    assert chosen(digits, cpu, net=net)[0] == Backend("vmap", 4)
+
+
+def test_what_precision_changes_is_measured_again(digits, cpu, measured):
+    net = build("mlp", {}, (1, 8, 8), 10, seed=0)
+    choose(AUTO, net, digits, RECIPE, cpu, 1)
+    measured.clear()
+    choose(AUTO, net, digits, replace(RECIPE, precision="bfloat16"), cpu, 1)
+    assert measured
+
+
+@pytest.mark.parametrize("text", ["", "abacus", "grouped+abacus", "grouped:many", "loop:"])
+def test_labels_are_checked(text):
+    if text == "loop:":
+        assert named(text) == LOOP
+    else:
+        with pytest.raises(ValueError, match=r"is not one of|invalid literal"):
+            named(text)
+
+
+def test_labels_name_ways_steps_and_sizes():
+    assert named("gemm+compile+graph:32") == Backend("gemm", 32, "compile+graph")
+    assert named("each").label == "each"
+
+
+class Odd(nn.Module):
+    """A constant that is no buffer, and a layer that returns two tensors."""
+
+    def __init__(self):
+        super().__init__()
+        self.mean = torch.rand(1, 1, 8, 8)
+        self.recurrent = nn.LSTM(8, 10, batch_first=True)
+
+    def forward(self, x):
+        return self.recurrent((x - self.mean).squeeze(1))[0][:, -1]
+
+
+def test_memory_is_estimated_for_networks_of_any_kind(cpu):
+    net = Odd()
+    weights = sum(p.numel() for p in net.parameters())
+    assert bytes_per_network(net, (1, 8, 8), 40) > 4 * memory.PER_WEIGHT * weights
+
+
+def test_free_memory_is_what_programs_can_have(monkeypatch, tmp_path):
+    monkeypatch.setattr(memory, "GROUPS", ())
+    free = memory.free_memory(torch.device("cpu"))
+    for name, content in (("most", "5000"), ("used", "2000"), ("none", "max")):
+        (tmp_path / name).write_text(content)
+    monkeypatch.setattr(memory, "GROUPS", ((tmp_path, "none", "used"), (tmp_path, "most", "used")))
+    assert memory.free_memory(torch.device("cpu")) == 3000 < free
 
 
 def test_graphs_need_a_gpu(digits, cpu):
@@ -118,18 +174,14 @@ def test_graphs_need_a_gpu(digits, cpu):
 def test_a_back_end_that_fails_or_computes_something_else_is_passed_over(
     wrong, digits, cpu, measured, monkeypatch
 ):
-    plain = tuning.train
+    plain = stopwatch.train_stack
 
-    def train(trainings, data, backend):
-        for training, outcome in plain(trainings, data, LOOP):
-            if backend == LOOP:
-                yield training, outcome
-            elif isinstance(wrong, Exception):
-                yield training, replace(outcome, error=wrong)
-            else:
-                yield training, replace(outcome, train_loss=wrong * outcome.train_loss)
+    def train_stack(*arguments):
+        if isinstance(wrong, Exception):
+            raise wrong
+        return [replace(end, train_loss=wrong * end.train_loss) for end in plain(*arguments)]
 
-    monkeypatch.setattr(tuning, "train", train)
+    monkeypatch.setattr(stopwatch, "train_stack", train_stack)
     backend, [note] = chosen(digits, cpu)
     assert backend == LOOP
     assert note.startswith("cannot use grouped: ")
@@ -140,15 +192,14 @@ def test_real_measurements_are_times(digits, cpu):
     net = build("mlp", {}, (1, 8, 8), 10, seed=0)
     before = [p.clone() for p in net.parameters()]
     for backend in (LOOP, Backend("grouped", 2)):
-        assert 0 < tuning._seconds(backend, net, digits, RECIPE) < math.inf
+        assert 0 < stopwatch.step_seconds(backend, net, digits, RECIPE) < math.inf
     assert all(map(torch.equal, net.parameters(), before))
 
 
 def test_memory_that_runs_out_while_measuring_is_no_choice(digits, cpu, monkeypatch):
-    def train(*_):
+    def train_stack(*_):
         raise torch.OutOfMemoryError("full")
-        yield
 
-    monkeypatch.setattr(tuning, "train", train)
+    monkeypatch.setattr(stopwatch, "train_stack", train_stack)
     net = build("mlp", {}, (1, 8, 8), 10, seed=0)
-    assert tuning._seconds(LOOP, net, digits, RECIPE) == math.inf
+    assert stopwatch.step_seconds(GROUPED, net, digits, RECIPE) == math.inf
