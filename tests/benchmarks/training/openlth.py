@@ -153,12 +153,15 @@ def run(specs: Iterable[NetworkSpec], data: Dataset, checkout: Path, workers: in
     """Compute networks of one shape."""
     if str(checkout) not in sys.path:
         sys.path.insert(0, str(checkout))
-    np.product = np.prod
+    np.prod = np.prod
     with patch.object(nn.parallel, "DistributedDataParallel", nn.DataParallel):
         import_module("cli.runner_registry")  # as its command does: other orders are circular
     platform = import_module("platforms.platform")
     platform._PLATFORM = import_module("platforms.local").Platform(num_workers=workers)
     hold_images(data)
-    with tempfile.TemporaryDirectory() as folder:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            return all_by_one(lambda spec: OpenLTH(spec, Path(folder)), specs, data)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        return all_by_one(lambda spec: OpenLTH(spec, Path(folder)), specs, data)

@@ -4,6 +4,7 @@ Every way runs in fresh processes: it warms up, waits until all are ready, and w
 include the workers of data loaders. They do not count waiting for other programs.
 """
 
+import contextlib
 import resource
 import time
 import traceback
@@ -85,10 +86,8 @@ def measure(way: Way, case: Case, networks: list[NetworkSpec], root: Path) -> Me
         given = (way, case, mine, root, ready, theirs)
         running.append(context.Process(target=_process, args=given))
         running[-1].start()
-    try:
+    with contextlib.suppress(BrokenBarrierError):
         ready.wait()
-    except BrokenBarrierError:
-        pass
     start = time.perf_counter()
     said = [ours_end.recv() for _ in running]
     wall = time.perf_counter() - start
