@@ -13,7 +13,6 @@ from runners.datasets import Dataset
 from runners.networkrun import run_networks
 from runners.report import silent
 from runners.study import NetworkSpec
-from tests.benchmarks.training.cases import CPU
 from tests.benchmarks.training.work import Count, Done
 
 
@@ -35,7 +34,7 @@ def run(specs: Sequence[NetworkSpec], data: Dataset, backend: Backend) -> Done:
         patch.object(train, "train_stack", timed(train.train_stack)),
         patch.object(train, "train_alone", timed(train.train_alone)),
     ):
-        for spec, result in run_networks(specs, data, CPU, backend, lambda _: silent):
+        for spec, result in run_networks(specs, data, backend, lambda _: silent):
             if isinstance(result, Exception):
                 raise result
             counts += _counts(spec, result[0])
