@@ -11,6 +11,7 @@ from distortion.errors import StudyError
 from distortion.schema import CONTROL, DENSE, FINETUNED, PRUNED
 from runners.bench import Bench, Candidate, Run, settle
 from runners.compression import Made, Step, Unmade, compress
+from runners.halving import is_device_lost
 from runners.masking import whole
 from runners.methods import METHODS
 from runners.methods.method import Compressed, MethodSpec, Parent
@@ -52,6 +53,8 @@ def arms(
                 with run.recorder.stage("scores"):
                     made, training = _advance(steps, problems.pop(run, None))
             except Exception as error:
+                if is_device_lost(error):
+                    raise
                 broken.append((run.spec, error))
                 del compressing[run]
                 continue

@@ -13,6 +13,7 @@ from runners.backends import Backend
 from runners.checkpoints import Keep, forget
 from runners.datasets import Dataset, Images
 from runners.evaluation import Evaluation, evaluate
+from runners.halving import is_device_lost
 from runners.nets import build
 from runners.recorder import Cell, Recorder
 from runners.replicas import Outcome, Training
@@ -130,7 +131,8 @@ def settle(
 ) -> bool:
     """Count a cell, or record why that cannot be; return whether it was counted.
 
-    Raises what ended the training of a dense network, which is then tried again another time.
+    Raises what ended the training of a dense network, which is then tried again another time, and
+    what says that the device is lost.
     """
     recorder, cell, counted = candidate.run.recorder, candidate.cell, False
     with recorder.attempt(cell):
@@ -147,5 +149,7 @@ def settle(
         try:
             candidate.run.keep(cell, candidate.net)
         except Exception as error:  # a full disk is no failure of the cell
+            if is_device_lost(error):
+                raise
             candidate.run.broken = error
     return counted and candidate.run.broken is None

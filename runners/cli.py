@@ -106,7 +106,11 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
     default=Path("~/.cache/distortion"), envvar="DISTORTION_DATA_ROOT", show_envvar=True,
     help="Folder of data sets; public ones are downloaded into it.",
 )  # fmt: skip
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto",
+    help="What networks are trained on; auto takes GPUs where this machine or the Ray cluster has "
+    "some, or the options for SLURM ask for some, and else the CPU.",
+)  # fmt: skip
 @click.option(
     "--engine", "engine_name", type=click.Choice(ENGINES), default="local",
     help="Where networks are computed: processes here, a Ray cluster, or SLURM through submitit.",
@@ -118,7 +122,7 @@ def command(name: str) -> Callable[[Callable[..., None]], click.Command]:
 @click.option(
     "--jobs", type=click.IntRange(min=1),
     show_default="one per core on a CPU, 1 on a GPU; what a Ray cluster has room for; 8 on SLURM",
-    help="Worker processes.",
+    help="Worker processes; on SLURM, jobs of an array that run at once.",
 )  # fmt: skip
 @click.option(
     "--backend", type=BackendName(), default=AUTO, metavar="NAME[:SIZE]",

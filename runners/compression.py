@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from runners.halving import is_device_lost
 from runners.methods import METHODS
 from runners.methods.method import Compressed, MethodSpec, Parent
 from runners.replicas import Training
@@ -32,7 +33,7 @@ def compress(parent: Parent, methods: Sequence[MethodSpec]) -> Generator[Step, N
     Raises
     ------
     Exception
-        What the last method raised, if no method made anything.
+        What the last method raised, if no method made anything; that the device is lost.
     """
     reached: dict[str, dict[float, int]] = {}
     matched_last = sorted(methods, key=lambda spec: spec.match is not None)
@@ -48,7 +49,8 @@ def compress(parent: Parent, methods: Sequence[MethodSpec]) -> Generator[Step, N
                     made[step.ratio] = step.n_remaining
                     yield spec, step
         except Exception as error:  # whatever it is, the other methods go on
-            if spec is matched_last[-1] and not any(reached.values()):
+            nothing_made = spec is matched_last[-1] and not any(reached.values())
+            if nothing_made or is_device_lost(error):
                 raise
             ratios = method.ratios(spec, parent.ratios)
             unmade = Unmade(tuple(ratio for ratio in ratios if ratio not in made), error)

@@ -1,4 +1,4 @@
-"""Counts per class from predictions, of any number of networks at once."""
+"""Counts per class from the predictions of one network."""
 
 from dataclasses import dataclass
 

@@ -1,12 +1,12 @@
 """What a study will take: time, processor time, money and disk, before anything is trained."""
 
 import heapq
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runners.checkpoints import n_bytes
+from runners.engines.local import default_jobs
 from runners.groups import Group, Shape, shape_of
 from runners.measuring import measure
 from runners.progress import Display
@@ -112,7 +112,7 @@ def estimate(sweep: Sweep, display: Display) -> Estimate:
     n_workers = min(sweep.jobs, len(groups))
     wall = ours + makespan(spans, n_workers, start)
     if sweep.device == "cpu":
-        wall = max(wall, (sum(spans) + n_workers * start) / (os.cpu_count() or 1))
+        wall = max(wall, (sum(spans) + n_workers * start) / default_jobs(sweep.device))
     return Estimate(tuple(lines), sweep.jobs, wall, ours + sum(spans) + n_workers * start, disk)
 
 

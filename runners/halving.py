@@ -21,7 +21,7 @@ def in_stacks(
     Items are taken until the stack of a key is full; what is left at the end makes smaller
     stacks. A stack that raises is worked on again in halves, so that an error reaches only the
     item that causes it, as its result; results that are there are not computed again. Where
-    memory was short, later stacks are as small.
+    memory was short, later stacks are as small. A lost device is the end of all: that is raised.
     """
     waiting: dict[Hashable, list[Item]] = {}
 
@@ -31,6 +31,8 @@ def in_stacks(
         try:
             results: Sequence[Result | Exception] = work(stack)
         except Exception as error:  # whatever it is, the other items go on
+            if is_device_lost(error):
+                raise
             memory_ran_out = is_out_of_memory(error)
             # its frames hold what the work had allocated
             results = [error.with_traceback(None) if memory_ran_out else error]
@@ -60,4 +62,17 @@ def is_out_of_memory(error: Exception) -> bool:
     """Return whether an error says that memory ran out, on a GPU or on the CPU."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    said = ("can't allocate memory", "CUDA error: out of memory")
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in said)
+
+
+def is_device_lost(error: Exception) -> bool:
+    """Return whether an error says that nothing more can be computed on the GPU by this process.
+
+    Such errors of CUDA stay, and reach whatever is computed next. Those of a capture do not.
+    """
+    accelerator = getattr(torch, "AcceleratorError", ())  # since torch 2.8
+    if not isinstance(error, RuntimeError) or is_out_of_memory(error):
+        return False
+    of_device = isinstance(error, accelerator) or str(error).startswith("CUDA error")
+    return of_device and "captur" not in str(error)

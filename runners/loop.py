@@ -26,51 +26,41 @@ def train_alone(
 ) -> Outcome:
     """Train one replica in place."""
     with replica.streams.seeded("noise"):
-        return _train(replica, data, recipe, schedule, on_epoch)
-
-
-def _train(
-    replica: Replica,
-    data: Dataset,
-    recipe: Recipe,
-    schedule: Schedule,
-    on_epoch: Callable[[], None],
-) -> Outcome:
-    net = replica.net.train()
-    optimizer = make_optimizer(recipe, net.parameters())
-    masked = replica.masked()
-    order = replica.streams.generator("order")
-    augmentation = replica.streams.generator("augmentation")
-    steps = math.ceil(len(data.train) / recipe.batch_size)
-    rates = learning_rates(schedule, steps)
-    best_loss, best_state = math.inf, None
-    train_loss = math.nan
-    for epoch in range(len(rates) // steps):
-        total = torch.zeros((), device=data.train.labels.device)
-        batches = training_batches(data, recipe, [order], [augmentation])
-        for rate, (inputs, labels) in zip(rates[epoch * steps :], batches, strict=False):
-            optimizer.param_groups[0]["lr"] = rate
-            with lowered(recipe.precision, inputs.device):
-                loss = functional.cross_entropy(net(inputs), labels[0])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            with torch.no_grad():
-                for weight, mask in masked:
-                    weight.mul_(mask)
-            total += loss.detach() * len(inputs)
-        train_loss = float(total) / len(data.train)  # the only wait for the device in an epoch
-        if not math.isfinite(train_loss):
-            return diverged(train_loss, epoch)
-        if recipe.checkpoint == "best-validation":
-            validation_loss = mean_loss(net, data, data.validation)
-            net.train()
-            if validation_loss < best_loss:
-                best_loss, best_state = validation_loss, copy.deepcopy(net.state_dict())
-        on_epoch()
-    if best_state is not None:
-        net.load_state_dict(best_state)
-    return ended(train_loss, _is_finite(net))
+        net = replica.net.train()
+        optimizer = make_optimizer(recipe, net.parameters())
+        masked = replica.masked()
+        order = replica.streams.generator("order")
+        augmentation = replica.streams.generator("augmentation")
+        steps = math.ceil(len(data.train) / recipe.batch_size)
+        rates = learning_rates(schedule, steps)
+        best_loss, best_state = math.inf, None
+        train_loss = math.nan
+        for epoch in range(len(rates) // steps):
+            total = torch.zeros((), device=data.train.labels.device)
+            batches = training_batches(data, recipe, [order], [augmentation])
+            for rate, (inputs, labels) in zip(rates[epoch * steps :], batches, strict=False):
+                optimizer.param_groups[0]["lr"] = rate
+                with lowered(recipe.precision, inputs.device):
+                    loss = functional.cross_entropy(net(inputs), labels[0])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                with torch.no_grad():
+                    for weight, mask in masked:
+                        weight.mul_(mask)
+                total += loss.detach() * len(inputs)
+            train_loss = float(total) / len(data.train)  # the only wait for the device in an epoch
+            if not math.isfinite(train_loss):
+                return diverged(train_loss, epoch)
+            if recipe.checkpoint == "best-validation":
+                validation_loss = mean_loss(net, data, data.validation)
+                net.train()
+                if validation_loss < best_loss:
+                    best_loss, best_state = validation_loss, copy.deepcopy(net.state_dict())
+            on_epoch()
+        if best_state is not None:
+            net.load_state_dict(best_state)
+        return ended(train_loss, _is_finite(net))
 
 
 def _is_finite(net: nn.Module) -> bool:

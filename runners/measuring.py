@@ -10,7 +10,8 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Barrier
 
 import torch
@@ -67,29 +68,38 @@ def measure(groups: Sequence[Group], jobs: int, setup: Setup) -> list[Cost]:
         A network cannot be computed, or a process ended.
     """
     barrier = SPAWN.Barrier(jobs)
-    pipes = []
-    for _ in range(jobs):
-        ours, theirs = SPAWN.Pipe(duplex=False)
-        arguments = (theirs, barrier, tuple(groups), setup)
-        with interrupts_blocked():
-            SPAWN.Process(target=_serve, args=arguments, daemon=True).start()
-        theirs.close()
-        pipes.append(ours)
-    answers = [_answer(pipe) for pipe in pipes]
+    processes: dict[Connection, SpawnProcess] = {}
+    answers: dict[Connection, list[Cost]] = {}
+    try:
+        for _ in range(jobs):
+            ours, theirs = SPAWN.Pipe(duplex=False)
+            arguments = (theirs, barrier, tuple(groups), setup)
+            processes[ours] = SPAWN.Process(target=_serve, args=arguments, daemon=True)
+            with interrupts_blocked():
+                processes[ours].start()
+            theirs.close()
+        while len(answers) < jobs:
+            ready = wait(processes.keys() - answers.keys())
+            answers |= {pipe: _answer(pipe) for pipe in processes if pipe in ready}
+    finally:  # where one has ended early, the others wait for it at the barrier
+        for process in processes.values():
+            process.kill()
+        for process in processes.values():
+            process.join()
     return [
         Cost(
             sum(cost.start for cost in costs) / jobs,
             sum(cost.seconds for cost in costs) / jobs,
             costs[0].size,
         )
-        for costs in zip(*answers, strict=True)
+        for costs in zip(*answers.values(), strict=True)
     ]
 
 
 def _answer(pipe: Connection) -> list[Cost]:
     try:
         answer = pipe.recv()
-    except EOFError:
+    except (EOFError, OSError):
         answer = Raised("its process was ended, perhaps for lack of memory")
     if isinstance(answer, Raised):
         raise StudyError(f"The study cannot be measured: {answer.reason}.")
@@ -109,7 +119,6 @@ def _serve(pipe: Connection, barrier: Barrier, groups: Sequence[Group], setup: S
             begun = time.process_time()
         pipe.send(costs)
     except Exception as error:  # whatever it is, the parent says so
-        barrier.abort()
         pipe.send(raised(error))
 
 

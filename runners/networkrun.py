@@ -11,6 +11,7 @@ from runners.backends import Backend
 from runners.bench import Bench, Result, settle
 from runners.checkpoints import Keep, forget
 from runners.datasets import Dataset
+from runners.halving import is_device_lost
 from runners.report import Report
 from runners.study import NetworkSpec
 
@@ -27,7 +28,7 @@ def run_networks(
     Yields each network once, when it is done, with what it leaves, or with the error that ended
     it. A cell whose training diverges has no rows; `provenance["failed"]` names it with the
     reason. If that is the dense cell, the table is empty. `keep` gets the network of every cell
-    that was counted.
+    that was counted. An error that says that the device is lost is raised: it ends all networks.
     """
     bench = Bench(data, backend, keep)
     runs, alive = [], []
@@ -35,12 +36,16 @@ def run_networks(
         try:
             runs.append(bench.begin(spec, report_of(spec)))
         except Exception as error:  # whatever it is, the other networks go on
+            if is_device_lost(error):
+                raise
             yield spec, error
     for candidate, outcome, evaluation in bench.train(map(dense, runs)):
         run = candidate.run
         try:
             counted = settle(candidate, outcome, evaluation)
         except Exception as error:
+            if is_device_lost(error):
+                raise
             yield run.spec, error
             continue
         if counted:

@@ -115,11 +115,14 @@ def _start(group: Group, setup: Setup) -> Member:
 def _receive(member: Member) -> list[tuple[int, Message]]:
     """Return the next message, or what becomes of the networks whose process has ended."""
     try:
-        return [member.pipe.recv()]
+        position, message = member.pipe.recv()
+        if position is not None:
+            return [(position, message)]
+        _end(member.process)
     except (EOFError, OSError, UnpicklingError):  # also in the middle of a message
-        reason = _end(member.process)
+        message = Raised(_end(member.process))
     if len(member.missing) == 1:
-        return [(position, Raised(reason)) for position in member.missing]
+        return [(position, message) for position in member.missing]
     return [(position, Again()) for position in sorted(member.missing)]  # one of them is to blame
 
 

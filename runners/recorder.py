@@ -15,6 +15,7 @@ from distortion.schema import ARMS, BY_NAME, CELL, COLUMNS, DENSE, NO_METHOD
 from runners.counts import class_counts
 from runners.datasets import Dataset
 from runners.evaluation import Evaluation
+from runners.halving import is_device_lost
 from runners.masks import size_of
 from runners.provenance import later, now, weights_hash
 from runners.study import NetworkSpec
@@ -128,7 +129,10 @@ class Recorder:
 
     @contextmanager
     def attempt(self, cell: Cell) -> Iterator[None]:
-        """Record a cell as failed if the block raises; without a dense cell the network ends."""
+        """Record a cell as failed if the block raises.
+
+        Without a dense cell the network ends, and without a device all networks: that is raised.
+        """
         if cell.arm == DENSE:
             yield
             return
@@ -136,6 +140,8 @@ class Recorder:
         try:
             yield
         except Exception as error:  # whatever it is, the other cells go on
+            if is_device_lost(error):
+                raise
             del self._rows[n_rows:], self._predicted[n_predicted:]
             self.fail(cell, reason_of(error))
 

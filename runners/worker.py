@@ -1,6 +1,7 @@
 """A worker process: takes groups of networks from a pipe, computes them, writes their shards."""
 
 import os
+import sys
 import threading
 import time
 import traceback
@@ -18,6 +19,7 @@ from runners.bench import Result
 from runners.checkpoints import forget, keep_in
 from runners.datasets import Dataset, load
 from runners.groups import Group
+from runners.halving import is_device_lost
 from runners.networkrun import run_networks
 from runners.provenance import environment
 from runners.recorder import reason_of
@@ -116,13 +118,19 @@ class Worker:
         self.environment["workers"] = self.setup.jobs
 
     def compute(self, group: Group, send: Send) -> None:
-        """Compute a group, write its shards; send one last message for each of its networks."""
+        """Compute a group, write its shards; send one last message for each of its networks.
+
+        Raises what says that the device is lost, for this process: the networks that have had no
+        last message are to be computed by another one.
+        """
         waiting = {network: i for i, network in enumerate(map(id, group.networks))}
         try:
             for network, result in self._results(group, send):
                 position = waiting.pop(id(network))
                 send(position, self._finish(network, result))
         except Exception as error:
+            if is_device_lost(error):
+                raise
             for position in waiting.values():
                 send(position, raised(error))
 
@@ -212,11 +220,19 @@ def set_up(device: torch.device) -> None:
 
 
 def serve(pipe: Connection, setup: Setup) -> None:
-    """Compute groups from the pipe until None arrives; end with the parent, however it ends."""
+    """Compute groups from the pipe until None arrives; end with the parent, however it ends.
+
+    When the device is lost, the last thing sent is the reason, with no position, and the process
+    ends.
+    """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     worker = Worker(setup)
     while (group := pipe.recv()) is not None:
-        worker.compute(group, lambda position, message: pipe.send((position, message)))
+        try:
+            worker.compute(group, lambda position, message: pipe.send((position, message)))
+        except Exception as error:
+            pipe.send((None, raised(error)))
+            sys.exit(1)
 
 
 def raised(error: Exception) -> Raised:

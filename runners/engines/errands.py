@@ -11,6 +11,7 @@ from runners.backends import Backend
 from runners.bench import Result
 from runners.datasets import Dataset
 from runners.groups import Group
+from runners.halving import is_device_lost
 from runners.nets import build
 from runners.study import NetworkSpec
 from runners.tuning import Notes, choose
@@ -39,9 +40,10 @@ def messages(
 
     `data` saves loading the data set, and `deliver` is that of a `Worker`. The work is done in a
     thread: what a signal handler raises in the main thread is not taken for an error of a network.
-    The thread ends with the next epoch when the generator is closed.
+    The thread ends with the next epoch when the generator is closed. Raises what says that the
+    device is lost: the process should end.
     """
-    queue: SimpleQueue[Item | None] = SimpleQueue()
+    queue: SimpleQueue[Item | Exception | None] = SimpleQueue()
     stop = Event()
 
     def send(position: int, message: Message | Result) -> None:
@@ -50,14 +52,19 @@ def messages(
         queue.put((position, message))
 
     def work() -> None:
-        with suppress(Ended):
-            _compute(group, setup, data, deliver, send)
-        queue.put(None)
+        try:
+            with suppress(Ended):
+                _compute(group, setup, data, deliver, send)
+            queue.put(None)
+        except Exception as error:
+            queue.put(error)
 
     thread = Thread(target=work, daemon=True)
     thread.start()
     try:
         while (item := queue.get()) is not None:
+            if isinstance(item, Exception):
+                raise item
             yield item
     finally:
         stop.set()
@@ -72,6 +79,8 @@ def _compute(
         if data is not None:
             worker.datasets[group.networks[0].dataset.label] = data.to(worker.device)
     except Exception as error:  # a plugin that cannot be imported there, for example
+        if is_device_lost(error):
+            raise
         for position in range(len(group.networks)):
             send(position, raised(error))
     else:

@@ -5,6 +5,7 @@ through Ray, and this process writes every shard.
 """
 
 import logging
+import os
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ from runners.engines.local import default_jobs
 from runners.engines.sources import sources
 from runners.engines.tries import Tries
 from runners.groups import Group
+from runners.halving import is_device_lost
 from runners.shards import remove_parts
 from runners.study import NetworkSpec
 from runners.studyfile import load_plugins
@@ -236,8 +238,13 @@ def _receive(
 
 
 def _serve(group: Group, setup: Setup, data: Dataset) -> Iterator[Item]:
-    """Compute a group in a worker of the cluster."""
-    yield from messages(group, setup, data, lambda _, computed: computed)
+    """Compute a group in a worker of the cluster, which Ray would use again."""
+    try:
+        yield from messages(group, setup, data, lambda _, computed: computed)
+    except Exception as error:
+        if is_device_lost(error):
+            os._exit(1)
+        raise
 
 
 def _choose(

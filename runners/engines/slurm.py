@@ -20,6 +20,7 @@ from submitit.core.utils import FailedJobError, UncompletedJobError
 
 from distortion.errors import StudyError
 from distortion.log import is_complete
+from distortion.places import put
 from runners.backends import LOOP, Backend
 from runners.datasets import Dataset
 from runners.engines.engine import Messages
@@ -136,7 +137,7 @@ class Submitit:
         for job, order, name in zip(jobs, orders, names, strict=True):
             missing = {network.run_id: network for network in order.group.networks}
             slip = folder / f"{name}.job"
-            slip.write_text(json.dumps({"job": job.job_id, "networks": list(missing)}))
+            put(slip, json.dumps({"job": job.job_id, "networks": list(missing)}).encode())
             box = Letterbox(order.letters)
             followed.append(Followed(job, box, order.group.backend, missing, slip))
         self.note(
@@ -152,9 +153,12 @@ class Submitit:
         followed, taken = [], set[str]()
         for slip in sorted(folder.glob("*.job")):
             box = Letterbox(slip.with_suffix(".letters"))
-            record = json.loads(slip.read_text())
-            mine = [r for r in record["networks"] if r in backends and r not in taken]
-            job = kind(folder, record["job"])
+            try:
+                record = json.loads(slip.read_bytes())
+                job, theirs = kind(folder, record["job"]), record["networks"]
+            except (ValueError, KeyError, TypeError):  # damaged
+                job, theirs = None, []
+            mine = [r for r in theirs if r in backends and r not in taken]
             if not mine or _is_over(job):
                 slip.unlink()
                 box.path.unlink(missing_ok=True)

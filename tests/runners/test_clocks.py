@@ -12,18 +12,50 @@ from runners.provenance import later
 from runners.worker import Finished
 from tests.runners.studies import network, run_network, study
 
+OF_DAY = {
+    "time.time",
+    "time.time_ns",
+    "datetime.date.today",
+    "datetime.datetime.now",
+    "datetime.datetime.today",
+    "datetime.datetime.utcnow",
+}
 RUNNERS = Path(__file__).parents[2] / "runners"
 
 
 @pytest.mark.parametrize("path", sorted(RUNNERS.rglob("*.py")), ids=lambda path: path.name)
 def test_the_time_of_day_is_only_read_for_the_provenance(path):
-    calls = {
-        ast.unparse(node.func)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call)
-    }
-    of_day = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today"}
-    assert calls & of_day == ({"datetime.now"} if path.name == "provenance.py" else set())
+    allowed = {"datetime.datetime.now"} if path.name == "provenance.py" else set()
+    assert times_of_day(path.read_text(encoding="utf-8")) == allowed
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("import time; time.time()", "time.time"),
+        ("import time as t; clock = t.time_ns", "time.time_ns"),
+        ("from time import time as now; now()", "time.time"),
+        ("import datetime; datetime.datetime.now()", "datetime.datetime.now"),
+        ("from datetime import datetime as d; d.utcnow()", "datetime.datetime.utcnow"),
+        ("from datetime import date; date.today()", "datetime.date.today"),
+    ],
+)
+def test_the_time_of_day_is_seen_under_every_name(source, name):
+    assert times_of_day(source) == {name}
+    assert not times_of_day("import time; from time import perf_counter; time.monotonic()")
+
+
+def times_of_day(source):
+    """The functions of OF_DAY that a module names, however it imports them."""
+    nodes = list(ast.walk(ast.parse(source)))
+    full = {}
+    for node in nodes:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            prefix = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            full |= {alias.asname or alias.name: prefix + alias.name for alias in node.names}
+    names = [ast.unparse(node) for node in nodes if isinstance(node, ast.Name | ast.Attribute)]
+    parts = [name.partition(".") for name in names]
+    return {full.get(first, first) + dot + rest for first, dot, rest in parts} & OF_DAY
 
 
 @pytest.mark.parametrize("jump", ["1999-01-01T00:00:00+00:00", "2199-01-01T00:00:00+00:00"])

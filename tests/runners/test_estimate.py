@@ -1,8 +1,10 @@
 """What a study will take, told before it starts."""
 
 import io
+import os
 import resource
 from dataclasses import replace
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -81,7 +83,7 @@ def test_checkpoints_take_room(measured, tmp_path):
 
 
 def test_more_workers_than_cores_are_not_faster(measured, tmp_path, monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    monkeypatch.setattr(estimates, "default_jobs", lambda device: 2)
     parsed = study(seeds=16)
     expected = [estimate(sweep(parsed, tmp_path, jobs), display()).wall for jobs in (1, 2, 16)]
     assert expected[0] > 16 * 60 > expected[1] > 8 * 60
@@ -165,6 +167,26 @@ def test_a_study_that_cannot_be_measured_is_an_error(tmp_path, monkeypatch):
     parsed = study(method={"name": "failing"}, plugins=["failing"])
     with pytest.raises(StudyError, match="cannot be measured: its process was ended"):
         estimate(sweep(parsed, tmp_path), display())
+
+
+@pytest.mark.slow
+def test_a_process_that_ends_early_ends_the_others(tmp_path, monkeypatch):
+    """They would wait for it at the barrier."""
+    (tmp_path / "leaving.py").write_text(
+        "import os\n"
+        "from multiprocessing import parent_process\n"
+        "if parent_process():\n"
+        "    try:\n"
+        f"        open({str(tmp_path / 'first')!r}, 'x').close()\n"
+        "    except FileExistsError:\n"
+        "        os._exit(3)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    parsed = study(plugins=["leaving"])
+    with pytest.raises(StudyError, match="cannot be measured: its process was ended"):
+        estimate(sweep(parsed, tmp_path), display())
+    assert not active_children()
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import torch
 
 from runners import train as door
 from runners.backends import Backend
-from runners.halving import in_stacks, is_out_of_memory
+from runners.halving import in_stacks, is_device_lost, is_out_of_memory
 from runners.recipe import Recipe
 from runners.replicas import Training
 from runners.train import train
@@ -116,3 +116,39 @@ def test_training_goes_on_in_halves_with_the_same_result_and_honest_progress(dig
     for (training, _), other in zip(pairs, whole, strict=True):
         assert torch.equal(state(training.replica.net), state(other.replica.net))
     assert list(epochs.values()) == [2] * 5
+
+
+LOST = [
+    getattr(torch, "AcceleratorError", RuntimeError)(
+        "CUDA error: an illegal memory access was encountered"
+    ),
+    RuntimeError("CUDA error: unspecified launch failure"),
+]
+
+
+@pytest.mark.parametrize("error", LOST, ids=type)
+def test_a_lost_device_is_the_end_of_all_stacks(error):
+    tried = []
+
+    def work(stack):
+        tried.append(stack)
+        raise error
+
+    with pytest.raises(type(error), match="CUDA error"):
+        list(in_stacks(range(4), 2, work))
+    assert tried == [[0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        *((error, True) for error in LOST),
+        (RuntimeError("CUDA error: out of memory"), False),
+        (RuntimeError("CUDA error: operation not permitted when stream is capturing"), False),
+        (RuntimeError("shapes do not fit"), False),
+        (ValueError("CUDA error: as a method may say"), False),
+        (FULL, False),
+    ],
+)
+def test_errors_of_which_the_device_does_not_recover(error, lost):
+    assert is_device_lost(error) == lost

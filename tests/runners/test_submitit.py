@@ -3,17 +3,23 @@
 import json
 import os
 import signal
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from distortion.errors import StudyError
+from runners.backends import LOOP
+from runners.groups import Group
 from runners.shards import read_failure
-from runners.worker import Again, Finished, Raised, Step
+from runners.worker import Again, Finished, Raised, Setup, Step
 from tests.runners.engines import LONGER, Recording, run, table
 from tests.runners.studies import study
 
 pytest.importorskip("submitit", reason="submitit is not installed")
+from runners.engines.slurm import Submitit
+
 pytestmark = pytest.mark.slow
 LOCAL = ["cluster=local", "poll=0.1"]
 
@@ -48,6 +54,43 @@ def test_jobs_go_on_without_the_process_that_submitted_them_and_are_followed_aga
     assert "Submitted" not in display.printed
     assert sorted(display.messages) == [(0, Finished), (1, Finished)]
     assert len(jobs) == 2
+
+
+@pytest.mark.parametrize("content", [b'{"job": "12", "netw', b"", b"[]", b'{"job": "12"}', b"\xff"])
+def test_damaged_slips_are_put_away(content, tmp_path):
+    slip, letters = tmp_path / "one.job", tmp_path / "one.letters"
+    slip.write_bytes(content)
+    letters.write_bytes(b"")
+    group = Group(study(seeds=2).networks, LOOP)
+    followed, left = Submitit({"cluster": "local"}, print)._adopt(tmp_path, [group])
+    assert (followed, list(left)) == ([], [group])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_slip_is_whole_or_not_there(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.fsync", full_disk)
+    engine = Submitit({"cluster": "local"}, print)
+    setup = Setup(tmp_path, Path(), "cpu", ())
+    with pytest.raises(OSError, match="full"):
+        engine._submit(FakeExecutor(tmp_path), [Group(study().networks, LOOP)], setup)
+    assert not list(tmp_path.iterdir())
+
+
+def full_disk(_):
+    raise OSError("full")
+
+
+class FakeExecutor:
+    """Takes jobs and starts none."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def batch(self):
+        return nullcontext()
+
+    def submit(self, order):
+        return SimpleNamespace(job_id="1")
 
 
 def test_a_preempted_job_begins_again(tmp_path):
