@@ -153,7 +153,7 @@ def run(specs: Iterable[NetworkSpec], data: Dataset, checkout: Path, workers: in
     """Compute networks of one shape."""
     if str(checkout) not in sys.path:
         sys.path.insert(0, str(checkout))
-    np.prod = np.prod
+    vars(np)["product"] = np.prod
     with patch.object(nn.parallel, "DistributedDataParallel", nn.DataParallel):
         import_module("cli.runner_registry")  # as its command does: other orders are circular
     platform = import_module("platforms.platform")
