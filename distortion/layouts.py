@@ -19,6 +19,7 @@ from polars.exceptions import PolarsError
 from distortion.columns import conform
 from distortion.errors import LogError, did_you_mean
 from distortion.log import PREDICTIONS
+from distortion.places import place, readable
 from distortion.schema import BY_NAME, CELL, SHOWN
 
 LISTS: Final = {"labels": pl.UInt16(), "predicted": pl.UInt16()}
@@ -35,7 +36,7 @@ def files(name: str) -> list[Path]:
     In a folder these are those of finished networks: a killed run may leave others, which the
     next one writes again.
     """
-    path = Path(name)
+    path = place(name)
     if path.is_dir():
         all_files = sorted(path.rglob(f"*{PREDICTIONS}"))
         found = [file for file in all_files if _shard(file).exists()]
@@ -60,8 +61,8 @@ def read_file(path: Path) -> pl.DataFrame:
         )
     try:
         if path.suffix == ".csv":
-            return pl.read_csv(path, infer_schema_length=None)
-        return pl.read_parquet(path, glob=False)
+            return pl.read_csv(readable(path), infer_schema_length=None)
+        return pl.read_parquet(readable(path), glob=False)
     except (PolarsError, OSError) as error:
         ours = path.name.endswith(PREDICTIONS)
         again = "Run the study again: only this network is computed anew."

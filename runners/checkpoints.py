@@ -8,14 +8,15 @@ import json
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
 from distortion.errors import StudyError
 from distortion.escape import safe_name
-from distortion.places import put
+from distortion.places import place, put
 from distortion.schema import DENSE
 from runners.datasets import Dataset
 from runners.nets import build
@@ -87,12 +88,10 @@ def load_checkpoint(path: str | os.PathLike[str], plugins: Iterable[str] = ()) -
     StudyError
         The file is missing or damaged, its network is not finished or not registered.
     """
-    path = Path(path)
+    path = place(path)
     load_plugins(plugins)
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata, state = _read(path)
         shape, n_classes = json.loads(metadata["shape"]), int(metadata["n_classes"])
         record = read_record(path.with_name(f"{metadata['run_id']}.json"))
         model = record["configuration"]["model"]
@@ -107,3 +106,15 @@ def load_checkpoint(path: str | os.PathLike[str], plugins: Iterable[str] = ()) -
     except RuntimeError as error:
         raise StudyError(f"{path} does not fit the network {model['name']!r}: {error}") from None
     return net.eval()
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Return the metadata and the tensors of a file; an object is fetched to the disk first."""
+    if not isinstance(path, Path):
+        with TemporaryDirectory() as folder:
+            copy = Path(folder, path.name)
+            copy.write_bytes(path.read_bytes())
+            return _read(copy)
+    with safe_open(path, "pt") as file:
+        names = file.keys()
+        return file.metadata() or {}, {name: file.get_tensor(name) for name in names}

@@ -52,7 +52,9 @@ class Streams:
 
         Dropout is one; no network that ships needs it. Outside, the generators are as before.
         """
-        with torch.random.fork_rng():
+        # by default it would wake every GPU of the machine, in each worker
+        in_use = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
+        with torch.random.fork_rng(devices=in_use):
             torch.manual_seed(self.seed(purpose))
             yield
 

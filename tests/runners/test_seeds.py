@@ -1,3 +1,6 @@
+from contextlib import nullcontext
+
+import pytest
 import torch
 
 from runners.seeds import Streams, derived_seed, stream
@@ -43,3 +46,20 @@ def test_the_streams_of_a_cell_differ_from_those_of_its_network_and_of_other_cel
     network = Streams((0, "digits"))
     cells = [network, network.child("magnitude", 2.0), network.child("magnitude", 4.0)]
     assert len({cell.seed("order") for cell in cells}) == 3
+
+
+@pytest.mark.parametrize(("used", "kept"), [(False, []), (True, [1])])
+def test_only_the_gpu_in_use_is_seeded(used, kept, monkeypatch):
+    asked = []
+
+    def fork_rng(devices=None):
+        asked.append(devices)
+        return nullcontext()
+
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: used)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    monkeypatch.setattr(torch.random, "fork_rng", fork_rng)
+    monkeypatch.setattr(torch, "manual_seed", lambda seed: None)
+    with Streams((0,)).seeded("noise"):
+        pass
+    assert asked == [kept]

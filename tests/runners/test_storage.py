@@ -1,5 +1,6 @@
 """Studies in an object store, of which fsspec's memory:// is one."""
 
+import json
 import uuid
 
 import pytest
@@ -7,12 +8,17 @@ from click.testing import CliRunner
 
 from distortion.log import read_log, write_shard
 from distortion.places import place
+from distortion.predictions import read_predictions
+from runners.checkpoints import dense_checkpoint, load_checkpoint
 from runners.cli import main
 from runners.datasets import load
+from runners.groups import Group
+from runners.provenance import weights_hash
 from runners.shards import damaged, read_failure, record_failure, remove, remove_old_failures
 from runners.status import status
 from runners.sweep import check_writable
-from tests.runners.studies import run_network, study
+from runners.worker import Setup, Worker
+from tests.runners.studies import STACKED, run_network, study
 
 
 @pytest.fixture
@@ -50,3 +56,16 @@ def test_what_would_be_lost_is_refused(tmp_path):
     result = CliRunner().invoke(main, ["status", "digits", "-o", "nowhere://logs"])
     assert result.exit_code == 2
     assert "nowhere://logs cannot be reached" in result.stderr
+
+
+def test_predictions_and_checkpoints_are_read_where_they_were_written(cpu, out, tmp_path):
+    parsed = study(seeds=1, predictions=True)
+    [spec] = parsed.networks
+    Worker(Setup(out, tmp_path, "cpu", (), checkpoints=True)).compute(
+        Group((spec,), STACKED), lambda *_: None
+    )
+    cells = read_predictions(str(parsed.folder(out))).log.cells
+    assert set(cells["arm"]) == {"dense", "control", "pruned", "finetuned"}
+    net = load_checkpoint(str(dense_checkpoint(spec, out)))
+    record = json.loads((spec.folder(out) / f"{spec.run_id}.json").read_bytes())
+    assert weights_hash(net) == record["dense_weights_hash"]
