@@ -47,7 +47,8 @@ def _batch_norm(stack: "Stack", layer: nn.BatchNorm2d, x: Tensor) -> Tensor:
 def _flatten(stack: "Stack", _: nn.Flatten, x: Tensor) -> Tensor:
     if x.ndim == 3:
         return x
-    return x.unflatten(1, (stack.size, -1)).permute(1, 2, 3, 4, 0).flatten(1, 3)
+    features = x.unflatten(1, (stack.size, -1)).permute(1, 2, 3, 4, 0).flatten(1, 3)
+    return features.contiguous()  # otherwise the first product is taken network by network
 
 
 def _residual(stack: "Stack", block: Block, x: Tensor) -> Tensor:
