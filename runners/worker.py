@@ -6,7 +6,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
@@ -113,6 +113,8 @@ class Worker:
         self.device = torch.device(self.setup.device)
         if self.device.type == "cpu":
             set_up_cpu()
+        elif self.device.index is not None:
+            torch.cuda.set_device(self.device)  # graphs are captured there
         load_plugins(self.setup.plugins)
         # now, because the files may be edited while the worker runs what it has loaded
         self.environment = environment(self.device, self.setup.plugins)
@@ -210,20 +212,26 @@ def set_up_cpu() -> None:
     torch.set_flush_denormal(True)
 
 
-def serve(pipe: Connection, setup: Setup) -> None:
+def serve(pipe: Connection, setup: Setup, number: int) -> None:
     """Compute groups from the pipe until None arrives; end with the parent, however it ends.
 
     When the device is lost, the last thing sent is the reason, with no position, and the process
     ends.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    worker = Worker(setup)
+    device = device_of(setup.device, number, torch.cuda.device_count())
+    worker = Worker(replace(setup, device=device))
     while (group := pipe.recv()) is not None:
         try:
             worker.compute(group, lambda position, message: pipe.send((position, message)))
         except Exception as error:
             pipe.send((None, raised(error)))
             sys.exit(1)
+
+
+def device_of(device: str, number: int, n_gpus: int) -> str:
+    """Return the device of a worker: workers take the GPUs of a machine in turns."""
+    return f"cuda:{number % n_gpus}" if device == "cuda" and n_gpus > 1 else device
 
 
 def raised(error: Exception) -> Raised:
