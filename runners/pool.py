@@ -24,12 +24,16 @@ POLL = 1.0  # seconds between two looks at what other sweeps have claimed
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A worker process, the pipe to it, the group it computes and who of it is not done."""
+    """A worker process, the pipe to it, the group it computes and who of it is not done.
+
+    `number` is the least that no other worker has; it says which GPU the worker takes.
+    """
 
     process: BaseProcess
     pipe: Connection
     group: Group
     missing: set[int]
+    number: int = 0
 
 
 def compute(
@@ -52,7 +56,8 @@ def compute(
                     yield from ((network, Found()) for network in found)
                     if group is None:
                         break
-                    members.append(_start(group, setup))
+                    number = min(set(range(jobs)) - {member.number for member in members})
+                    members.append(_start(group, setup, number))
                 if not members:
                     if work and not told:
                         yield from ((network, Awaited()) for network in work.networks)
@@ -101,13 +106,13 @@ def _end_all(members: Sequence[Member], setup: Setup) -> None:
             remove_parts(member.group.networks[position], setup.out)
 
 
-def _start(group: Group, setup: Setup) -> Member:
+def _start(group: Group, setup: Setup, number: int) -> Member:
     ours, theirs = SPAWN.Pipe()
-    process = SPAWN.Process(target=serve, args=(theirs, setup), daemon=True)
+    process = SPAWN.Process(target=serve, args=(theirs, setup, number), daemon=True)
     with interrupts_blocked():
         process.start()
     theirs.close()  # so that the pipe ends when the process does
-    member = Member(process, ours, group, set(range(len(group.networks))))
+    member = Member(process, ours, group, set(range(len(group.networks))), number)
     _tell(member, group)
     return member
 
@@ -144,7 +149,7 @@ def _continue(member: Member, group: Group, setup: Setup) -> Member:
     """Give a worker its next group; start another where it has died meanwhile."""
     if _tell(member, group):
         return replace(member, group=group, missing=set(range(len(group.networks))))
-    return _start(group, setup)
+    return _start(group, setup, member.number)
 
 
 def _tell(member: Member, group: Group | None) -> bool:

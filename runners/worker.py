@@ -6,7 +6,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
@@ -214,25 +214,33 @@ def set_up(device: torch.device) -> None:
         # pruned networks breed denormal numbers, which are a hundred times slower
         torch.set_flush_denormal(True)
     else:
+        if device.index is not None:
+            torch.cuda.set_device(device)  # graphs are captured there
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.benchmark = True  # sizes never change within a stack
 
 
-def serve(pipe: Connection, setup: Setup) -> None:
+def serve(pipe: Connection, setup: Setup, number: int) -> None:
     """Compute groups from the pipe until None arrives; end with the parent, however it ends.
 
     When the device is lost, the last thing sent is the reason, with no position, and the process
     ends.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    worker = Worker(setup)
+    device = device_of(setup.device, number, torch.cuda.device_count())
+    worker = Worker(replace(setup, device=device))
     while (group := pipe.recv()) is not None:
         try:
             worker.compute(group, lambda position, message: pipe.send((position, message)))
         except Exception as error:
             pipe.send((None, raised(error)))
             sys.exit(1)
+
+
+def device_of(device: str, number: int, n_gpus: int) -> str:
+    """Return the device of a worker: workers take the GPUs of a machine in turns."""
+    return f"cuda:{number % n_gpus}" if device == "cuda" and n_gpus > 1 else device
 
 
 def raised(error: Exception) -> Raised:

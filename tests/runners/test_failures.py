@@ -184,7 +184,7 @@ def test_a_worker_that_has_lost_its_device_says_so_and_ends(cpu, tmp_path, monke
     ours, theirs = pool.SPAWN.Pipe()
     ours.send(Group(study(seeds=2).networks, STACKED))
     with pytest.raises(SystemExit):
-        serve(theirs, Setup(tmp_path, Path(), "cpu", ()))
+        serve(theirs, Setup(tmp_path, Path(), "cpu", ()), 0)
     position, message = ours.recv()
     assert position is None
     assert "unspecified launch failure" in message.reason

@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from distortion.log import is_complete, read_log
@@ -12,7 +13,7 @@ from runners.groups import Group, make_groups, shape_of
 from runners.pool import compute
 from runners.progress import Display, Tally
 from runners.sweep import Sweep
-from runners.worker import Again, Finished, Raised, Setup, Step, Worker
+from runners.worker import Again, Finished, Raised, Setup, Step, Worker, device_of
 from tests.runners.studies import STACKED, study
 
 MODELS = [{"name": "mlp", "widths": [24, 12]}, {"name": "mlp", "label": "b", "widths": [20, 12]}]
@@ -105,3 +106,16 @@ def test_a_sweep_says_which_networks_cannot_be_stacked(tmp_path, monkeypatch):
     note = "dropping on digits is trained one by one: no rule says how to stack Dropout."
     assert printed.count(note) == 1
     assert read_log(tmp_path / "out").table["seed"].n_unique() == 2
+
+
+@pytest.mark.parametrize(
+    ("device", "n_gpus", "expected"),
+    [
+        ("cpu", 0, ["cpu"] * 4),
+        ("cpu", 2, ["cpu"] * 4),
+        ("cuda", 1, ["cuda"] * 4),
+        ("cuda", 3, ["cuda:0", "cuda:1", "cuda:2", "cuda:0"]),
+    ],
+)
+def test_workers_take_gpus_in_turns(device, n_gpus, expected):
+    assert [device_of(device, number, n_gpus) for number in range(4)] == expected
