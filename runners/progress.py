@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from runners.stopping import postponed
 from runners.study import NetworkSpec
 from runners.worker import Again, Awaited, Finished, Found, Message, Raised, Step
 
@@ -121,12 +122,13 @@ class Bars(Display):
         """Show the sweep while the block runs."""
         with super().shown(waiting, n_networks):
             try:
-                self.bars.start()
+                with postponed():
+                    self.bars.start()
                 self.total = self.bars.add_task("all", total=self.tally.n_epochs, note="starting")
                 yield
             finally:
-                self.bars.stop()
-                self.console.show_cursor(True)  # also if Ctrl-C came within start
+                with postponed():
+                    self.bars.stop()
 
     def update(self, network: NetworkSpec, message: Message) -> None:
         """Take a message of a worker and show what it changes."""

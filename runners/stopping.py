@@ -4,7 +4,9 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
+from threading import current_thread, main_thread
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -46,13 +48,36 @@ def stoppable() -> Iterator[None]:
 
 
 @contextmanager
-def interrupts_blocked() -> Iterator[None]:
-    """Start processes that Ctrl-C does not reach: the parent ends them. Here it only waits."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def postponed() -> Iterator[None]:
+    """Let the block end before a signal is heeded: what it does must not be left half done.
+
+    Only the main thread heeds signals; elsewhere there is nothing to do.
+    """
+    arrived: list[int] = []
+    heard = SIGNALS if current_thread() is main_thread() else ()
+    handlers = {number: signal.getsignal(number) for number in heard}
+    before = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in before:
+        signal.signal(number, lambda number, _: arrived.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for first in arrived[:1]:
+            signal.raise_signal(first)
+
+
+@contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach: the parent ends them. Here it only waits."""
+    resource_tracker.ensure_running()  # its first start would unblock what is blocked here
+    with postponed():  # blocked here is not blocked in the other threads of this process
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def program() -> list[str]:
