@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from runners.stacking.convolutions import CONVOLUTIONS
 from runners.stacking.layers import RULES
+from runners.stacking.margins import looked_at
 
 VECTOR = 16  # numbers in the longest vector of a processor
 
@@ -41,6 +42,9 @@ class Stack:
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return logits (m, n_classes, n) for inputs (n, m channels, h, w)."""
+        height, width = looked_at(self.nets[0], (inputs.shape[2], inputs.shape[3]))
+        if (height, width) != inputs.shape[2:]:
+            inputs = inputs[:, :, :height, :width].contiguous(memory_format=torch.channels_last)
         return self.apply(self.nets[0], inputs)
 
     def apply(self, layer: nn.Module, x: Tensor) -> Tensor:
