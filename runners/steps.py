@@ -1,7 +1,8 @@
 """A training step of a stack: op by op, compiled, or replayed as a CUDA graph.
 
 way       what it saves
-eager     nothing; torch runs operator by operator
+eager     nothing; torch runs operator by operator, perceptrons on a CPU without its automatic
+          differentiation (see `stacking.chain`)
 compile   passes over memory: torch.compile fuses what stands between the matrix products
 graph     launches: the GPU replays the whole step, which small networks otherwise wait for;
           `compile+graph` does both
@@ -19,6 +20,7 @@ from runners.optimizers import make_optimizer
 from runners.precision import lowered
 from runners.recipe import Recipe
 from runners.stacking import Stack
+from runners.stacking.chain import Chain
 
 WARM_UPS = 3  # steps before a capture, in which libraries choose kernels and allocate
 
@@ -50,10 +52,35 @@ class Step:
         self.optimizer.zero_grad()
         losses.sum().backward()  # no network's loss has weights of another
         self.optimizer.step()
-        with torch.no_grad():
-            for weight, mask in self.masked:
-                weight.mul_(mask)
+        self._mask()
         return losses.detach()
+
+    @torch.no_grad()
+    def _mask(self) -> None:
+        for weight, mask in self.masked:
+            weight.mul_(mask)
+
+
+class ChainedStep(Step):
+    """A step of a stack of perceptrons, differentiated by hand."""
+
+    def __init__(self, stack: Stack, masked: Masked, recipe: Recipe) -> None:
+        super().__init__(stack, masked, recipe)
+        self._chain = Chain(stack)
+        whole = stack.flat.detach()
+        whole.grad = self._chain.gradient
+        self.optimizer = make_optimizer(recipe, [whole])
+        factors = torch.ones_like(whole)
+        for weight, mask in masked:
+            factors.as_strided(weight.shape, weight.stride(), weight.storage_offset()).copy_(mask)
+        self.masked = [] if bool(factors.all()) else [(whole, factors)]
+
+    def run(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """Take a step with the learning rate that the optimizer has."""
+        losses = self._chain(inputs, labels)
+        self.optimizer.step()
+        self._mask()
+        return losses
 
 
 class GraphedStep(Step):
@@ -129,6 +156,8 @@ def make_step(way: str, stack: Stack, masked: Masked, recipe: Recipe) -> Step:
     compiled = "compile" in way
     if "graph" in way:
         return GraphedStep(stack, masked, recipe, cuda_graph, compiled)
+    if not compiled and recipe.precision == "float32" and Chain.fits(stack):
+        return ChainedStep(stack, masked, recipe)
     return Step(stack, masked, recipe, compiled)
 
 

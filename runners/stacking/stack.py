@@ -21,6 +21,8 @@ class Stack:
     every leaf; those of parameters are filled up with zeros to full vectors of the processor,
     because what is left over after the last full vector is rounded in another way, and would
     depend on the number of networks.
+
+    flat   all parameters of all networks (size,), leaf after leaf; leaves are views of it
     """
 
     def __init__(self, nets: Sequence[nn.Module], convolution: str = "grouped") -> None:
@@ -28,13 +30,18 @@ class Stack:
         self.size = len(nets)
         self.convolution = CONVOLUTIONS[convolution]
         self.training = True
-        self._leaves = {id(tensors[0]): _leaf(tensors) for tensors in self._columns()}
+        self._leaves = {id(tensors[0]): _rows(tensors) for tensors in self._columns()}
+        self.flat = self._lay_out()
 
     def __getitem__(self, tensor: Tensor) -> Tensor:
         """Return the stacked tensor for a parameter or buffer of the first network."""
-        leaf = self._leaves[id(tensor)]
+        leaf = self.row(tensor)
         row = leaf if leaf.shape[1] == tensor.numel() else leaf[:, : tensor.numel()]
         return row.view(self.size, *tensor.shape)
+
+    def row(self, tensor: Tensor) -> Tensor:
+        """Return the leaf (m, at least its size) of a parameter or buffer of the first network."""
+        return self._leaves[id(tensor)]
 
     def get(self, tensor: Tensor | None) -> Tensor | None:
         """Return the stacked tensor, or None for a parameter that the layer does not have."""
@@ -86,15 +93,26 @@ class Stack:
             for tensor, part in zip(tensors, self[tensors[0]], strict=True):
                 tensor.copy_(part)
 
+    @torch.no_grad()
+    def _lay_out(self) -> Tensor:
+        """Lay all parameters out one after the other, so that they can be updated as one."""
+        parameters = list(self.nets[0].parameters())
+        rows = [self._leaves[id(parameter)] for parameter in parameters]
+        flat = torch.cat([row.flatten() for row in rows])
+        pieces = flat.split([row.numel() for row in rows])
+        for parameter, row, piece in zip(parameters, rows, pieces, strict=True):
+            leaf = piece.view(row.shape).detach().requires_grad_(parameter.requires_grad)
+            self._leaves[id(parameter)] = leaf
+        return flat
+
     def _columns(self) -> Iterator[tuple[Tensor, ...]]:
         for kind in (nn.Module.parameters, nn.Module.buffers):
             yield from zip(*(kind(net) for net in self.nets), strict=True)
 
 
 @torch.no_grad()
-def _leaf(tensors: tuple[Tensor, ...]) -> Tensor:
+def _rows(tensors: tuple[Tensor, ...]) -> Tensor:
     rows = torch.stack(tensors).reshape(len(tensors), -1)
     if not isinstance(tensors[0], nn.Parameter):
         return rows
-    leaf = functional.pad(rows, (0, -rows.shape[1] % VECTOR))
-    return leaf.requires_grad_(tensors[0].requires_grad)
+    return functional.pad(rows, (0, -rows.shape[1] % VECTOR))
