@@ -1,7 +1,7 @@
 """Networks per hour on a CPU: our runners beside peers and a clean loop, in one run.
 
 python -m tests.benchmarks.training [digits] [mnist] [--rounds 3] [--data FOLDER]
-    [--shrinkbench CHECKOUT] [--openlth CHECKOUT] [--workers 0 --workers 2] [-o FILE]
+    [--shrinkbench CHECKOUT] [--openlth CHECKOUT] [--workers 0 --workers 2] [--threads 1] [-o FILE]
 
 Every way does the whole work of a study on the same images, from the same initial weights: train
 a dense network, fine-tune a control, prune copies by magnitude, fine-tune them, count test images
@@ -70,6 +70,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seeds", type=int, help="networks of each model; default: of the case")
     parser.add_argument("--cores", type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        "--threads", type=int, action="append", help="of a process; default: 1 and all cores"
+    )
     parser.add_argument("--workers", type=int, action="append", help="of loaders; default: 0 and 2")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("-o", "--out", type=Path)
@@ -88,7 +91,9 @@ def main() -> int:
     text, equal = [versions, *missing], True
     for name in given.cases:
         case = CASES[name]
-        table, fine = compare(case, ways(case, given.cores, peers, given.workers or [0, 2]), given)
+        threads, workers = given.threads or [1, given.cores], given.workers or [0, 2]
+        found = ways(case, given.cores, threads, peers, workers)
+        table, fine = compare(case, found, given)
         text.append(table)
         equal &= fine
     print("\n\n".join(text))

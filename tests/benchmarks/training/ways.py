@@ -25,7 +25,7 @@ from tests.benchmarks.training.cases import Case, by_shape
 from tests.benchmarks.training.work import Count, Done
 
 Run = Callable[..., Done]
-CLEAN, SHRINKBENCH = "clean loop", "ShrinkBench"
+CLEAN, SHRINKBENCH, OPENLTH = "clean loop", "ShrinkBench", "OpenLTH"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +52,25 @@ class Measured:
     counts: list[Count]
 
 
-def ways(case: Case, cores: int, peers: dict[str, Path | None], workers: list[int]) -> list[Way]:
-    """All ways of a case; those of a peer only where there is a checkout of it."""
-    found = []
-    for processes, threads in ((1, cores), (cores, 1)):
-        found.append(Way(CLEAN, processes, threads, clean.run))
+def ways(
+    case: Case, cores: int, threads: list[int], peers: dict[str, Path | None], workers: list[int]
+) -> list[Way]:
+    """All ways of a case: as many processes as leave each its threads; peers that there are."""
+    layouts = [(cores // number, number) for number in threads]
+    found = [Way(CLEAN, *layout, clean.run) for layout in layouts]
     found.append(Way("our loop", cores, 1, partial(ours.run, backend=LOOP)))
     found += [
         Way("our stacks", cores, 1, partial(ours.run, backend=Backend("grouped", size)), f"{size}")
         for size in case.stacks
     ]
-    for name, run in ((SHRINKBENCH, shrinkbench.run), ("OpenLTH", openlth.run)):
+    for name, run in ((SHRINKBENCH, shrinkbench.run), (OPENLTH, openlth.run)):
         checkout = peers[name]
-        if checkout is None:
-            continue
-        for number in workers:
+        for number in workers if checkout else []:
             bound = partial(run, checkout=checkout, workers=number)
             note = f"{number} loader workers"
-            found.append(Way(name, 1, cores, bound, note))
-            if number == 0:
-                found.append(Way(name, cores, 1, bound, note))
+            # with workers, one process and they share the cores
+            wanted = [(1, number) for number in threads] if number else layouts
+            found += [Way(name, *layout, bound, note) for layout in wanted]
     return found
 
 
@@ -86,7 +85,7 @@ def measure(way: Way, case: Case, networks: list[NetworkSpec], root: Path) -> Me
         given = (way, case, mine, root, ready, theirs)
         running.append(context.Process(target=_process, args=given))
         running[-1].start()
-    with contextlib.suppress(BrokenBarrierError):
+    with contextlib.suppress(BrokenBarrierError):  # its reason comes through the pipe
         ready.wait()
     start = time.perf_counter()
     said = [ours_end.recv() for _ in running]
