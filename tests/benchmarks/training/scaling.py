@@ -1,10 +1,11 @@
-"""How the time of our stacks and of the clean loop grows with seeds, ratios and network size.
+"""How the time of our runners and of the clean loop grows with seeds, ratios and network size.
 
 python -m tests.benchmarks.training.scaling [--rounds 3] [-o docs/runners-scaling]
 
 Processor time of one thread, least of all rounds, the two taking turns. Seeds and ratios: the
 small network of the digits study, three epochs of training and of fine-tuning. Size: eight
-networks without pruning on random images, per image. Writes OUT.csv and OUT.svg.
+networks without pruning on random images, per image. The runners' back-end is the one that `auto`
+chooses. Writes OUT.csv and OUT.svg.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from runners.backends import Backend
 from runners.datasets import Dataset
 from runners.nets import build
 from runners.study import ModelSpec, NetworkSpec
+from runners.tuning import AUTO, choose
 from tests.benchmarks.backends import noise
 from tests.benchmarks.training import clean, ours
 from tests.benchmarks.training.__main__ import ROOT
@@ -31,7 +33,7 @@ from tests.benchmarks.training.cases import CASES, CPU
 from tests.benchmarks.training.flops import flop_per_image
 from tests.benchmarks.training.work import Done
 
-CLEAN, STACKS = "clean loop", "our stacks"
+CLEAN, OURS = "clean loop", "our runners"
 SEEDS = RATIOS = (1, 2, 4, 8, 16, 32)
 SHAPES = {"mlp": (1, 8, 8), "lenet": (1, 28, 28), "resnet20": (3, 32, 32)}
 WIDTHS = (32, 128, 512, 2048)
@@ -51,7 +53,6 @@ class Point:
     label: str
     networks: list[NetworkSpec]
     data: Dataset
-    stack: int
     images: int = 1
 
 
@@ -64,11 +65,11 @@ def points(root: Path) -> Iterator[Point]:
     data = case.images(networks[0], root)
     for n in SEEDS:
         mine = [replace(network, ratios=(2.0,)) for network in networks[:n]]
-        yield Point("seeds", n, "mlp-small", mine, data, 16)
+        yield Point("seeds", n, "mlp-small", mine, data)
     for n in RATIOS:
         ratios = tuple(torch.linspace(2, 8, n).tolist())
         mine = [replace(network, ratios=ratios) for network in networks[:2]]
-        yield Point("ratios", n, "mlp-small", mine, data, 16)
+        yield Point("ratios", n, "mlp-small", mine, data)
     models = [ModelSpec("mlp", f"mlp {w}", {"widths": (w, w // 2, 16)}) for w in WIDTHS]
     for model in (*models, ModelSpec("lenet", "LeNet"), ModelSpec("resnet20", "ResNet-20")):
         shape = SHAPES[model.name]
@@ -79,8 +80,7 @@ def points(root: Path) -> Iterator[Point]:
         ]
         flop, _ = flop_per_image(build(model.name, model.options, shape, 10, seed=0), shape)
         data = noise(shape, CPU, n)
-        stack = 8 if model.name == "mlp" else 4
-        yield Point("size", flop, model.label, mine, data, stack, 8 * 2 * n)
+        yield Point("size", flop, model.label, mine, data, 8 * 2 * n)
 
 
 def _once(recipe, model):
@@ -100,24 +100,33 @@ def seconds(run: Callable[..., Done], point: Point) -> float:
     return time.process_time() - start
 
 
+def _chosen(point: Point) -> Backend:
+    spec = point.networks[0]
+    options, data = spec.model.options, point.data
+    net = build(spec.model.name, options, data.train.shape, data.n_classes, seed=0)
+    return choose(AUTO, net, data, spec.recipe, CPU, jobs=1)[0]
+
+
 def measure(root: Path, rounds: int) -> pl.DataFrame:
     """Return one row per way and point."""
     rows = []
     for point in points(root):
-        stacks = partial(ours.run, backend=Backend("grouped", point.stack))
-        ways = {CLEAN: clean.run, STACKS: stacks}
+        backend = _chosen(point)
+        ways = {CLEAN: clean.run, OURS: partial(ours.run, backend=backend)}
         times = [{way: seconds(run, point) for way, run in ways.items()} for _ in range(rounds + 1)]
         for way in ways:
             least = min(one[way] for one in times[1:])  # the first warms up
-            rows.append((point.axis, point.x, point.label, way, least, least / point.images))
+            label = str(backend) if way == OURS else ""
+            place = (point.axis, point.x, point.label, way, label)
+            rows.append((*place, least, least / point.images))
         print(*rows[-2:], sep="\n", flush=True)
-    columns = ["axis", "x", "network", "way", "seconds", "per_image"]
+    columns = ["axis", "x", "network", "way", "backend", "seconds", "per_image"]
     return pl.DataFrame(rows, schema=columns, orient="row")
 
 
 def draw(table: pl.DataFrame) -> Figure:
     """Return one panel per axis, both logarithmic."""
-    looks = style.series((CLEAN, STACKS))
+    looks = style.series((CLEAN, OURS))
     plain = FuncFormatter(lambda value, _: f"{value:,.6g}")
     with style.styled():
         figure, panels = style.grid(len(UNITS), 3, width=3.0, height=2.8)
@@ -127,7 +136,7 @@ def draw(table: pl.DataFrame) -> Figure:
                 scale = 1e6 if axis == "size" else 1
                 panel.loglog(mine["x"], scale * mine["per_image"], **look, markersize=4, label=way)
             for x, label, y in (
-                table.filter(axis=axis, way=STACKS).select("x", "network", "per_image").iter_rows()
+                table.filter(axis=axis, way=OURS).select("x", "network", "per_image").iter_rows()
             ):
                 if axis == "size":
                     panel.annotate(label, (x, 1e6 * y), (0, -10), textcoords="offset points",
