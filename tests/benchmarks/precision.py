@@ -62,7 +62,7 @@ def compared(low: pl.DataFrame, full: pl.DataFrame, value: str) -> pl.DataFrame:
 
 
 def main() -> None:
-    """Print the differences in accuracy and in the recall of the worst class."""
+    """Print the differences in accuracy, in the recall of the worst class and in the slope."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--study", default="digits")
     parser.add_argument("--seeds", type=int, default=30)
@@ -85,7 +85,7 @@ def main() -> None:
         logs[precision] = ds.slopes(rows(used, torch.device(given.device), given.data))
     pl.Config.set_tbl_formatting("ASCII_MARKDOWN").set_tbl_hide_dataframe_shape(True)
     pl.Config.set_tbl_hide_column_data_types(True).set_float_precision(4)
-    for value in ("accuracy", "worst_recall"):
+    for value in ("accuracy", "worst_recall", "alpha"):
         print(f"\n{value}\n{compared(logs['bfloat16'], logs['float32'], value)}")
 
 

@@ -9,6 +9,7 @@ chooses. Writes OUT.csv and OUT.svg.
 """
 
 import argparse
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -36,6 +37,7 @@ from tests.benchmarks.training.work import Done
 CLEAN, OURS = "clean loop", "our runners"
 SEEDS = RATIOS = (1, 2, 4, 8, 16, 32)
 SHAPES = {"mlp": (1, 8, 8), "lenet": (1, 28, 28), "resnet20": (3, 32, 32)}
+RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 WIDTHS = (32, 128, 512, 2048)
 UNITS = {
     "seeds": ("seeds", "seconds"),
@@ -60,8 +62,8 @@ def points(root: Path) -> Iterator[Point]:
     """All points of all axes."""
     case = CASES["digits"]
     recipe = replace(case.recipe, dense=((3, 0.05),), finetune=((3, 0.02),))
-    found = [replace(n, recipe=recipe) for n in case.networks(max(SEEDS))]
-    networks = [network for network in found if network.model.label == "mlp-small"]
+    [first] = [n for n in case.networks(1) if n.model.label == "mlp-small"]
+    networks = [replace(first, recipe=recipe, seed=seed) for seed in range(max(SEEDS))]
     data = case.images(networks[0], root)
     for n in SEEDS:
         mine = [replace(network, ratios=(2.0,)) for network in networks[:n]]
@@ -127,6 +129,7 @@ def measure(root: Path, rounds: int) -> pl.DataFrame:
 def draw(table: pl.DataFrame) -> Figure:
     """Return one panel per axis, both logarithmic."""
     looks = style.series((CLEAN, OURS))
+    powers = FuncFormatter(lambda value, _: "10" + f"{math.log10(value):.0f}".translate(RAISED))
     plain = FuncFormatter(lambda value, _: f"{value:,.6g}")
     with style.styled():
         figure, panels = style.grid(len(UNITS), 3, width=3.0, height=2.8)
@@ -139,8 +142,9 @@ def draw(table: pl.DataFrame) -> Figure:
                 table.filter(axis=axis, way=OURS).select("x", "network", "per_image").iter_rows()
             ):
                 if axis == "size":
-                    panel.annotate(label, (x, 1e6 * y), (0, -10), textcoords="offset points",
-                                   fontsize=6, color=style.MUTED, ha="center")  # fmt: skip
+                    panel.annotate(label, (x, 1e6 * y), (5, -5), textcoords="offset points",
+                                   fontsize=6, color=style.MUTED)  # fmt: skip
+                    panel.xaxis.set_major_formatter(powers)
                     continue
                 panel.set_xticks(SEEDS)
                 panel.xaxis.set_major_formatter(plain)
@@ -149,6 +153,7 @@ def draw(table: pl.DataFrame) -> Figure:
             panel.set_xlabel(x_label)
             panel.set_ylabel(y_label)
         panels[0].legend(frameon=False)
+        panels[-1].margins(x=0.15)
     return figure
 
 
