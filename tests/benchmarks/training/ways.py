@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, set_start_method
 from pathlib import Path
 from threading import BrokenBarrierError
 from typing import Any
@@ -102,6 +102,7 @@ def measure(way: Way, case: Case, networks: list[NetworkSpec], root: Path) -> Me
 def _process(
     way: Way, case: Case, shapes: list[list[NetworkSpec]], root: Path, ready: Any, pipe: Any
 ) -> None:
+    set_start_method(None, force=True)  # loaders start their workers as they do by themselves
     torch.set_num_threads(way.threads)
     torch.set_flush_denormal(True)
     try:
