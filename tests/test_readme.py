@@ -76,6 +76,7 @@ def empty_folder() -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.torch
 def test_the_readme_says_what_happens() -> None:
     text = README.read_text(encoding="utf-8")

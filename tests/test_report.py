@@ -327,6 +327,7 @@ AWKWARD = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::distortion.errors.LogWarning")
 @pytest.mark.parametrize("case", AWKWARD)
 def test_an_awkward_log_gives_a_report_that_says_what_is_missing(case, tmp_path, quick):
@@ -399,6 +400,7 @@ def control_elsewhere(log: pl.DataFrame) -> pl.DataFrame:
     return log.with_columns(intervention=where)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "maps"),
     [(two_interventions, 2), (control_elsewhere, 1)],

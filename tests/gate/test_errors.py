@@ -59,11 +59,13 @@ def verdicts(
     return found
 
 
+@pytest.mark.slow
 def test_one_class_at_the_limit_seldom_passes() -> None:
     # Least favourable to an intersection–union test: all other classes are far within.
     assert verdicts(RUNS, [LIMIT, *[-0.08] * 4], gain=0.09).count(PASS) <= ALLOWED * RUNS
 
 
+@pytest.mark.slow
 def test_all_classes_at_the_limit_seldom_fail() -> None:
     # Least favourable to the other side: every class has a chance to look worse than it is.
     assert verdicts(RUNS, [LIMIT] * 10).count(FAIL) <= ALLOWED * RUNS
@@ -78,6 +80,7 @@ def test_a_recipe_at_the_limit_seldom_passes() -> None:
     assert recipes(RUNS, [LIMIT, *[-0.1] * 4]).count(PASS) <= ALLOWED * RUNS
 
 
+@pytest.mark.slow
 def test_a_recipe_at_the_limit_seldom_fails() -> None:
     assert recipes(RUNS, [LIMIT] * 10).count(FAIL) <= ALLOWED * RUNS
 

@@ -75,6 +75,7 @@ def test_what_ends_a_whole_group_is_the_reason_of_each_of_its_networks(tmp_path,
     assert all("images are gone" in message.reason for _, message in sent)
 
 
+@pytest.mark.slow
 def test_a_killed_process_costs_only_the_network_that_killed_it(tmp_path, killer):
     """The others of its group are computed by themselves, and the progress stays true."""
     parsed = killer(seeds=3, killed=1)

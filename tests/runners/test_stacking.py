@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ from tests.runners.studies import train_replicas
 
 SHAPES = {
     "mlp-small": (1, 8, 8),
-    "lenet": (1, 14, 14),
+    "lenet": (1, 16, 16),  # of which margins are cropped
     "lenet5": (1, 28, 28),
     "resnet20": (3, 8, 8),
 }
@@ -34,7 +35,26 @@ RECIPES = {
     "best": replace(SGD, dense=((2, 0.02), (2, 0.5)), checkpoint="best-validation"),
 }
 GROUPED, GEMM, EACH, VMAP = (Backend(name, 8) for name in ("grouped", "gemm", "each", "vmap"))
-STACKED = pytest.mark.parametrize("backend", [GROUPED, GEMM, EACH, VMAP], ids=str)
+
+
+def stacked(*backends):
+    """Networks by back-ends; most of the residual networks, which take long, are slow tests."""
+    return pytest.mark.parametrize(
+        ("name", "backend"),
+        [
+            pytest.param(
+                name,
+                backend,
+                marks=[pytest.mark.slow] if (name, backend) in LONG else [],
+                id=f"{name}-{backend.name}",
+            )
+            for name in SHAPES
+            for backend in backends
+        ],
+    )
+
+
+LONG = [("resnet20", backend) for backend in (GEMM, EACH, VMAP)]
 
 
 class Doubles(Dataset):
@@ -79,26 +99,32 @@ def state(net):
     return torch.cat([t.detach().double().flatten() for t in net.state_dict().values()])
 
 
+@cache
+def in_the_loop(name, recipe):
+    """States and losses of three networks, each trained by itself."""
+    data = dataset(SHAPES[name], Doubles)
+    alone, ends = trained(name, data, recipe, LOOP, dtype=torch.float64)
+    return [state(one.net) for one in alone], [end.train_loss for end in ends]
+
+
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
-@STACKED
-@pytest.mark.parametrize("name", SHAPES)
+@stacked(GROUPED, GEMM, EACH, VMAP)
 def test_a_stack_is_the_loop_to_rounding(name, backend, recipe, cpu):
     """In float64, where rounding is 1e-16 and training magnifies it by far less than 1e6.
 
     Running statistics of batch normalisation are part of the state.
     """
     data = dataset(SHAPES[name], Doubles)
-    alone, ends = trained(name, data, recipe, LOOP, dtype=torch.float64)
-    together, stacked_ends = trained(name, data, recipe, backend, dtype=torch.float64)
-    for one, other, end, stacked_end in zip(alone, together, ends, stacked_ends, strict=True):
-        torch.testing.assert_close(state(one.net), state(other.net), rtol=1e-9, atol=1e-9)
-        assert stacked_end.error is None
-        assert stacked_end.train_loss == pytest.approx(end.train_loss, rel=1e-6)  # in float32
-        assert not torch.equal(state(one.net), state(make_replica(name, 0).net))
+    alone, losses = in_the_loop(name, recipe)
+    together, ends = trained(name, data, recipe, backend, dtype=torch.float64)
+    for one, other, loss, end in zip(alone, together, losses, ends, strict=True):
+        torch.testing.assert_close(one, state(other.net), rtol=1e-9, atol=1e-9)
+        assert end.error is None
+        assert end.train_loss == pytest.approx(loss, rel=1e-6)  # in float32
+        assert not torch.equal(one, state(make_replica(name, 0).net))
 
 
-@pytest.mark.parametrize("backend", [GROUPED, GEMM, EACH], ids=str)
-@pytest.mark.parametrize("name", SHAPES)
+@stacked(GROUPED, GEMM, EACH)
 def test_no_bit_of_a_network_depends_on_its_company(name, backend, cpu):
     data = dataset(SHAPES[name])
     recipe = RECIPES["nesterov"]

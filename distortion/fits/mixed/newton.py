@@ -29,7 +29,8 @@ TOLERANCE = 1e-13
 ROUNDING = 1e-16
 # A criterion of size f is known to about this share of it.
 NOISE = 1e-13
-# Without a step that lowers −2 log L, this much expected decrease still counts as an optimum.
+# Without a step that lowers −2 log L, or after as many as are made along a bent valley, this much
+# expected decrease still counts as an optimum.
 FLAT = 1e-7
 
 
@@ -94,7 +95,7 @@ def newton(criterion: Criterion, start: Array, trace: Trace) -> tuple[Evaluation
         if following is None:
             return evaluation, decrement <= FLAT
         evaluation = following
-    return evaluation, False
+    return evaluation, _step(evaluation.gradient, curvature, natural)[1] <= FLAT
 
 
 def _step(gradient: Array, matrix: Array, natural: Array) -> tuple[Array, float]:
