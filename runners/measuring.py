@@ -74,9 +74,10 @@ def measure(groups: Sequence[Group], jobs: int, setup: Setup) -> list[Cost]:
         for _ in range(jobs):
             ours, theirs = SPAWN.Pipe(duplex=False)
             arguments = (theirs, barrier, tuple(groups), setup)
-            processes[ours] = SPAWN.Process(target=_serve, args=arguments, daemon=True)
+            process = SPAWN.Process(target=_serve, args=arguments, daemon=True)
             with interrupts_blocked():
-                processes[ours].start()
+                process.start()
+                processes[ours] = process
             theirs.close()
         while len(answers) < jobs:
             ready = wait(processes.keys() - answers.keys())

@@ -20,7 +20,7 @@ from runners.optimizers import make_optimizer
 from runners.precision import lowered
 from runners.recipe import Recipe
 from runners.stacking import Stack
-from runners.stacking.chain import Chain
+from runners.stacking.chain import Chain, at
 
 WARM_UPS = 3  # steps before a capture, in which libraries choose kernels and allocate
 
@@ -65,15 +65,15 @@ class ChainedStep(Step):
     """A step of a stack of perceptrons, differentiated by hand."""
 
     def __init__(self, stack: Stack, masked: Masked, recipe: Recipe) -> None:
-        super().__init__(stack, masked, recipe)
-        self._chain = Chain(stack)
-        whole = stack.flat.detach()
-        whole.grad = self._chain.gradient
-        self.optimizer = make_optimizer(recipe, [whole])
-        factors = torch.ones_like(whole)
+        assert stack.flat is not None  # see `Chain.fits`
+        whole, factors = stack.flat.detach(), torch.ones_like(stack.flat)
         for weight, mask in masked:
-            factors.as_strided(weight.shape, weight.stride(), weight.storage_offset()).copy_(mask)
+            at(weight, factors).copy_(mask)
+        self.stack = stack
         self.masked = [] if bool(factors.all()) else [(whole, factors)]
+        self.optimizer = make_optimizer(recipe, [whole])
+        self._chain = Chain(stack)
+        whole.grad = self._chain.gradient
 
     def run(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """Take a step with the learning rate that the optimizer has."""

@@ -64,15 +64,15 @@ def postponed() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for first in arrived[:1]:
-            signal.raise_signal(first)
+        for heard_number in arrived:
+            signal.raise_signal(heard_number)
 
 
 @contextmanager
 def interrupts_blocked() -> Iterator[None]:
     """Start processes that Ctrl-C does not reach: the parent ends them. Here it only waits."""
-    resource_tracker.ensure_running()  # its first start would unblock what is blocked here
     with postponed():  # blocked here is not blocked in the other threads of this process
+        resource_tracker.ensure_running()  # its first start would unblock what is blocked here
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             yield

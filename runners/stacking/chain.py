@@ -37,6 +37,7 @@ class Chain:
     def __init__(self, stack: Stack) -> None:
         flatten, *layers = _layers(stack.nets[0])
         self.stack, self.flatten = stack, flatten
+        assert stack.flat is not None  # see `fits`
         self.gradient = torch.zeros_like(stack.flat)
         self.layers = [
             self._linear(layer, type(behind) is nn.ReLU)
@@ -47,7 +48,11 @@ class Chain:
 
     @staticmethod
     def fits(stack: Stack) -> bool:
-        """Return whether a stack is a flattening, linear layers and ReLU between them, on a CPU."""
+        """Return whether a stack is a flattening, linear layers and ReLU between them, on a CPU.
+
+        Every parameter must be that of one linear layer: a gradient is written, not added up, and
+        what no layer uses must be left alone.
+        """
         flatten, *layers = _layers(stack.nets[0])
         kinds = [type(layer) for layer in layers]
         alternate = all(
@@ -60,7 +65,8 @@ class Chain:
             and type(flatten) is nn.Flatten
             and alternate
             and kinds[-1:] == [nn.Linear]
-            and len(set(map(id, layers))) == len(layers)
+            and [id(p) for p in _weights(layers)] == [id(p) for p in stack.nets[0].parameters()]
+            and stack.flat is not None
             and all(leaf.requires_grad and not leaf.is_cuda for leaf in leaves)
         )
 
@@ -91,7 +97,7 @@ class Chain:
                 views += [None, None]
                 continue
             leaf = self.stack.row(tensor).detach()
-            of_leaf = self.gradient.as_strided(leaf.shape, leaf.stride(), leaf.storage_offset())
+            of_leaf = at(leaf, self.gradient)
             views += [row[:, : tensor.numel()].view(-1, *tensor.shape) for row in (leaf, of_leaf)]
         weight, of_weight, bias, of_bias = views
         return _Linear(weight, bias, relu, of_weight, of_bias)
@@ -104,6 +110,11 @@ class Chain:
             self._memory[key] = [features.new_empty(size) for size in [*sizes, *sizes[:-1]]]
         n = len(self.layers)
         return self._memory[key][:n], self._memory[key][n:]
+
+
+def at(part: Tensor, vector: Tensor) -> Tensor:
+    """Return the view of a vector that stands where a part of another vector stands in that."""
+    return vector.as_strided(part.shape, part.stride(), part.storage_offset())
 
 
 def _multiply(layer: _Linear, features: Tensor, out: Tensor) -> None:
@@ -122,6 +133,11 @@ def _loss(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     losses = -log_p.gather(1, index).mean((1, 2))
     of_log_p = torch.zeros_like(log_p).scatter_(1, index, -1 / labels.shape[1])
     return losses, torch.ops.aten._log_softmax_backward_data(of_log_p, log_p, 1, log_p.dtype)
+
+
+def _weights(layers: Sequence[nn.Module]) -> list[nn.Parameter]:
+    linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
+    return [parameter for layer in linear for parameter in layer.parameters()]
 
 
 def _layers(layer: nn.Module) -> Sequence[nn.Module]:

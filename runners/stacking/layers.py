@@ -12,6 +12,7 @@ from runners.stacking.convolutions import multiply
 if TYPE_CHECKING:
     from runners.stacking.stack import Stack
 
+POINTWISE = (nn.Identity, nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.LeakyReLU)
 Rule = Callable[["Stack", Any, Tensor], Tensor]
 
 
@@ -66,7 +67,5 @@ RULES: dict[type[nn.Module], Rule] = {
     nn.Flatten: _flatten,
     Block: _residual,
 }
-RULES |= dict.fromkeys(
-    (nn.Identity, nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.LeakyReLU), _as_it_is
-)
+RULES |= dict.fromkeys(POINTWISE, _as_it_is)
 RULES |= dict.fromkeys((nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d), _as_it_is)

@@ -11,7 +11,8 @@ from typing import Any
 
 from torch import nn
 
-POINTWISE = (nn.Identity, nn.ReLU, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.LeakyReLU)
+from runners.stacking.layers import POINTWISE
+
 Size = tuple[int, int]
 
 

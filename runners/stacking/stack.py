@@ -22,7 +22,8 @@ class Stack:
     because what is left over after the last full vector is rounded in another way, and would
     depend on the number of networks.
 
-    flat   all parameters of all networks (size,), leaf after leaf; leaves are views of it
+    flat   all parameters of all networks (size,), leaf after leaf, of which leaves are views; None
+           where their types differ
     """
 
     def __init__(self, nets: Sequence[nn.Module], convolution: str = "grouped") -> None:
@@ -78,6 +79,7 @@ class Stack:
         other = copy.copy(self)
         other.nets = self.nets[:1]
         other._leaves = dict.fromkeys(self._leaves, torch.empty(0))
+        other.flat = None
         return other
 
     def bound(self, state: Sequence[Tensor]) -> "Stack":
@@ -94,12 +96,14 @@ class Stack:
                 tensor.copy_(part)
 
     @torch.no_grad()
-    def _lay_out(self) -> Tensor:
+    def _lay_out(self) -> Tensor | None:
         """Lay all parameters out one after the other, so that they can be updated as one."""
         parameters = list(self.nets[0].parameters())
         rows = [self._leaves[id(parameter)] for parameter in parameters]
-        flat = torch.cat([row.flatten() for row in rows])
-        pieces = flat.split([row.numel() for row in rows])
+        flat, pieces = None, rows
+        if len({row.dtype for row in rows}) == 1:
+            flat = torch.cat([row.flatten() for row in rows])
+            pieces = list(flat.split([row.numel() for row in rows]))
         for parameter, row, piece in zip(parameters, rows, pieces, strict=True):
             leaf = piece.view(row.shape).detach().requires_grad_(parameter.requires_grad)
             self._leaves[id(parameter)] = leaf

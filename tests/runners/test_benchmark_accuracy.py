@@ -30,7 +30,7 @@ def test_noise_between_seeds_is_no_difference():
     wrong = [
         beyond_noise(differences({"other": counts(2 * i)}, counts(2 * i + 1))) for i in range(200)
     ]
-    # Holm's correction at 0.01: two of 200 expected at most, more than eight once in 10^4
+    # Holm's correction at 0.01: two of 200 expected at most, more than eight once in 4,000
     assert sum(map(bool, wrong)) <= 8
 
 

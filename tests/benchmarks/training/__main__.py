@@ -91,7 +91,7 @@ def main() -> int:
     text, equal = [versions, *missing], True
     for name in given.cases:
         case = CASES[name]
-        threads, workers = given.threads or [1, given.cores], given.workers or [0, 2]
+        threads, workers = given.threads or sorted({1, given.cores}), given.workers or [0, 2]
         found = ways(case, given.cores, threads, peers, workers)
         table, fine = compare(case, found, given)
         text.append(table)

@@ -56,7 +56,7 @@ def ways(
     case: Case, cores: int, threads: list[int], peers: dict[str, Path | None], workers: list[int]
 ) -> list[Way]:
     """All ways of a case: as many processes as leave each its threads; peers that there are."""
-    layouts = [(cores // number, number) for number in threads]
+    layouts = [(max(1, cores // number), number) for number in threads]
     found = [Way(CLEAN, *layout, clean.run) for layout in layouts]
     found.append(Way("our loop", cores, 1, partial(ours.run, backend=LOOP)))
     found += [
@@ -69,7 +69,7 @@ def ways(
             bound = partial(run, checkout=checkout, workers=number)
             note = f"{number} loader workers"
             # with workers, one process and they share the cores
-            wanted = [(1, number) for number in threads] if number else layouts
+            wanted = [(1, one) for one in threads] if number else layouts
             found += [Way(name, *layout, bound, note) for layout in wanted]
     return found
 
