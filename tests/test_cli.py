@@ -98,6 +98,7 @@ def test_findings_in_three_layouts(log: Path) -> None:
     assert record["options"]["level"] == 0.9
 
 
+@pytest.mark.slow
 def test_report_prints_the_paths_that_it_wrote(log: Path, tmp_path: Path) -> None:
     result = run("report", log, "-o", tmp_path / "report")
     paths = [Path(line) for line in result.stdout.splitlines()]

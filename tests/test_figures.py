@@ -280,6 +280,7 @@ def test_colours_stand_out_from_paper(colour):
     assert 1.05 / (luminance(colour) + 0.05) >= 3
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None)
 @given(st.text(max_size=12), st.text(max_size=12))
 def test_no_name_breaks_a_figure(first, second):

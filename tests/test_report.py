@@ -81,9 +81,15 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def quick(monkeypatch):
-    """Skip the PNGs, half of the work, where a test is about something else."""
+def no_png(monkeypatch):
+    """Skip the PNGs, half of the work of drawing."""
     monkeypatch.setattr(style, "png", lambda _: b"not drawn")
+
+
+@pytest.fixture
+def quick(monkeypatch, no_png):
+    """Skip drawing, most of the work, where a test is about something else."""
+    monkeypatch.setattr(style, "svg", lambda _: '<svg viewBox="0 0 1 1"></svg>')
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +262,7 @@ def test_options_reach_the_report(log, tmp_path, quick):
     assert "Holm" in text
 
 
-def test_names_neither_break_nor_inject(tmp_path, quick):
+def test_names_neither_break_nor_inject(tmp_path, no_png):
     log = planted_log(
         **SMALL | {"models": ("m/../$a_b", "x"), "methods": ("<i>|pipe|</i>",)},
         datasets=("<b>data</b>",),
@@ -330,7 +336,7 @@ AWKWARD = {
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::distortion.errors.LogWarning")
 @pytest.mark.parametrize("case", AWKWARD)
-def test_an_awkward_log_gives_a_report_that_says_what_is_missing(case, tmp_path, quick):
+def test_an_awkward_log_gives_a_report_that_says_what_is_missing(case, tmp_path, no_png):
     planted, change, words = AWKWARD[case]
     log = planted_log(**planted)
     paths = report(log if change is None else change(log), tmp_path / "r")
@@ -406,7 +412,7 @@ def control_elsewhere(log: pl.DataFrame) -> pl.DataFrame:
     [(two_interventions, 2), (control_elsewhere, 1)],
     ids=["two interventions", "control under its own name"],
 )
-def test_the_control_stands_with_every_intervention(change, maps, log, tmp_path, quick):
+def test_the_control_stands_with_every_intervention(change, maps, log, tmp_path, no_png):
     out = tmp_path / "r"
     report(change(log), out)
     drawn = sorted((out / "figures").glob("classes*.csv"))

@@ -164,6 +164,7 @@ def test_without_anything_to_diagnose_there_is_no_figure(evidence):
     assert diagnostic_panels(none, none, none, nothing, evidence.scope.methods) is None
 
 
+@pytest.mark.slow
 def test_every_drawing_of_a_report_renders(evidence):
     for drawing in contents(evidence).drawings():
         assert style.svg(drawing).startswith("<?xml")

@@ -176,6 +176,7 @@ main(["status", "digits", "-o", str(out)])
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_unpickled(tmp_path):
     networks = study(seeds=1).networks
     ours = Worker(Setup(tmp_path, Path(), "cpu", (), checkpoints=True))

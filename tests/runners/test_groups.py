@@ -91,6 +91,7 @@ def test_a_killed_process_costs_only_the_network_that_killed_it(tmp_path, killer
     assert done == [True, False, True]
 
 
+@pytest.mark.slow
 def test_a_sweep_says_which_networks_cannot_be_stacked(tmp_path, monkeypatch):
     (tmp_path / "dropping.py").write_text(
         "import runners\nfrom torch import nn\n"

@@ -106,6 +106,7 @@ def blocked_here():
     return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
+@pytest.mark.slow
 def test_processes_are_started_out_of_reach_of_ctrl_c():
     """In a new process, because the first start of all is the one that went wrong."""
     call = "from tests.runners import test_stopping; test_stopping.main()"

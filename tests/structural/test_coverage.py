@@ -36,6 +36,7 @@ def p_values(truth: Truth, fits: int, seed: int = 1) -> np.ndarray:
     return np.array(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "fits"), [("CIFAR, fresh noise", 40), ("MNIST, class-blind loss", 25)]
 )
