@@ -272,6 +272,7 @@ def test_corrections_can_be_chosen() -> None:
     assert (p["none"] < p["bonferroni"]).any()
 
 
+@pytest.mark.slow
 def test_new_noise_alone_is_called_evening_out_far_too_often() -> None:
     """Regression dilution (Barnett et al. 2005): the reason for the caveat in every report.
 

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from functools import cache
+from itertools import product
 
 import pytest
 import torch
@@ -38,7 +39,7 @@ GROUPED, GEMM, EACH, VMAP = (Backend(name, 8) for name in ("grouped", "gemm", "e
 
 
 def stacked(*backends):
-    """Networks by back-ends; most of the residual networks, which take long, are slow tests."""
+    """Networks by back-ends; most of those that take long are slow tests."""
     return pytest.mark.parametrize(
         ("name", "backend"),
         [
@@ -54,7 +55,7 @@ def stacked(*backends):
     )
 
 
-LONG = [("resnet20", backend) for backend in (GEMM, EACH, VMAP)]
+LONG = list(product(("lenet5", "resnet20"), (GEMM, EACH, VMAP)))
 
 
 class Doubles(Dataset):

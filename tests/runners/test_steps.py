@@ -35,7 +35,7 @@ def replayed(run, put_back):
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
-@pytest.mark.parametrize("name", ["lenet", "resnet20"])
+@pytest.mark.parametrize("name", ["lenet", pytest.param("resnet20", marks=pytest.mark.slow)])
 def test_replayed_steps_are_eager_steps(name, recipe, cpu, monkeypatch):
     """Batches of two sizes, so two captures, the second with moments that must survive it.
 
