@@ -39,11 +39,13 @@ LABELS = (LOOP.label, *(Backend(way, SIZE, step).label for step, way in product(
 def named(text: str) -> Backend:
     """Return the back-end of a label, perhaps with a size: "grouped+graph:32".
 
-    Raises ValueError if there is none of that label, or the size is no number.
+    Raises ValueError if there is none of that label, or the size is not a number from 1 on.
     """
     label, _, size = text.partition(":")
     if label not in LABELS:
         raise ValueError(f"{label!r} is not one of {', '.join(LABELS)}")
+    if size and not (size.isdecimal() and int(size)):
+        raise ValueError(f"{size!r} networks at once cannot be; give a number from 1 on")
     name, _, step = label.partition("+")
     return LOOP if name == LOOP.name else Backend(name, int(size or SIZE), step or STEPS[0])
 

@@ -186,8 +186,10 @@ def run(
                 return show_estimate(estimate(sweep, display), price)
             problems = sweep.run(display)
     except Stopped as stop:
-        display.note(f"Stopped by {stop}. Finished networks are kept; to go on:")
-        display.note(shlex.join([*program(), *sys.argv[1:]]))
+        kept = "" if dry_run else " Finished networks are kept; to go on:"
+        display.note(f"Stopped by {stop}.{kept}")
+        if not dry_run:
+            display.note(shlex.join([*program(), *sys.argv[1:]]))
         sys.exit(stop.code)
     click.echo(sweep.folder)
     failed, n_networks = failures(sweep.study, out), len(sweep.study.networks)

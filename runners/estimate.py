@@ -87,12 +87,12 @@ def estimate(sweep: Sweep, display: Display) -> Estimate:
     """
     begun = time.process_time()
     waiting, checked = sweep.check(display)
-    groups = sweep.groups(waiting, checked, display)
+    ours = time.process_time() - begun
+    groups = sweep.groups(waiting, checked, display)  # the run finds its back-ends measured
     by_shape: dict[Shape, list[Group]] = {}
     for group in groups:
         by_shape.setdefault(shape_of(group.networks[0]), []).append(group)
     largest = [max(members, key=lambda group: len(group.networks)) for members in by_shape.values()]
-    ours = time.process_time() - begun
     if groups:
         display.note(f"Measuring networks of {len(by_shape)} kind(s), {sweep.jobs} at once.")
     costs = measure(largest, sweep.jobs, sweep.setup) if groups else []

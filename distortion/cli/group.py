@@ -49,6 +49,8 @@ def command(name: str, **settings: Any) -> Callable[[Callable[..., None]], click
                 with warnings.catch_warnings(record=True) as caught:
                     warnings.simplefilter("always", DistortionWarning)
                     function(**arguments)
+            except BrokenPipeError:  # who reads has seen enough
+                raise
             except (DistortionError, OSError) as error:
                 if debug:
                     traceback.print_exc()

@@ -94,7 +94,8 @@ class FakeExecutor:
 
 
 def test_a_preempted_job_begins_again(tmp_path):
-    parsed = study(seeds=1, recipe=LONGER)
+    # seconds of training, because messages are looked for once in a while only
+    parsed = study(seeds=1, recipe=LONGER | {"dense": [[2000, 0.01]]})
     preempted = []
 
     def preempt(network, message):
